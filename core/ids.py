@@ -13,6 +13,8 @@ UserId = NewType("UserId", str)
 """Grosz's own cookie value: 22 characters of base64url, 128 random bits (what exchanges send back as `buyeruid`)."""
 
 MAX_ID = 2**32 - 1
+MAX_LINE_ITEM_ID = 2**29 - 2
+"""Records of a user's impressions have 29 bits for a line item (core.ring), and forecasts need one more id."""
 USER_ID_CHARS = 22
 _SIGNS_AS_DIGITS = bytes.maketrans(b"-_", b"00")
 

@@ -16,6 +16,7 @@ from core.spot import Spot
 from core.terms import AuctionType as AuctionType
 from core.terms import BillingEvent as BillingEvent
 from core.terms import Clearing as Clearing
+from core.terms import Format as Format
 from core.terms import ListKind as ListKind
 from core.terms import NoBidStyle as NoBidStyle
 from core.terms import PriceEncryption as PriceEncryption
@@ -46,18 +47,12 @@ class Pacing(enum.StrEnum):
     ASAP = "asap"
 
 
-class Format(enum.StrEnum):
-    BANNER = "banner"
-    NATIVE = "native"
-    VIDEO = "video"
-    AUDIO = "audio"
-
-
-class FrequencyCap(msgspec.Struct, frozen=True):
-    """At most `impressions` to one user in any `window_s` seconds."""
+class FrequencyCap(msgspec.Struct, frozen=True, omit_defaults=True):
+    """At most `impressions` to one user in any `window_s` seconds: of all formats together, or of one."""
 
     impressions: int
     window_s: int
+    format: Format | None = None
 
 
 class Budget(msgspec.Struct, frozen=True):

@@ -1,6 +1,18 @@
-"""The words in which an exchange's settings are written; part of the model (`core.model`), which passes them on."""
+"""The words in which settings are written and formats named; part of the model (`core.model`), which passes them on."""
 
 import enum
+from typing import Final
+
+
+class Format(enum.StrEnum):
+    BANNER = "banner"
+    NATIVE = "native"
+    VIDEO = "video"
+    AUDIO = "audio"
+
+
+FORMATS_BY_NUMBER: Final = ("", "banner", "video", "audio", "native")
+"""Formats by the number that tokens and rings of impressions have for them: OpenRTB's `mtype`. Append only."""
 
 
 class Clearing(enum.StrEnum):

@@ -26,7 +26,6 @@ from admin.validation.decode import MAX_FAULTS
 from admin.validation.intake import as_object, build
 from admin.validation.rules import check_references, prefixed
 from core.errors import CatalogueError, Fault, InputError
-from core.ids import MAX_ID
 from core.model import Status
 from core.moments import utc_day
 from core.money import MoneyError, format_micros, parse_decimal
@@ -109,11 +108,10 @@ def _parse_kind(
         try:
             content = dict(as_object(row, pointer))
             object_id = content.get("id")
-            if isinstance(object_id, bool) or not isinstance(object_id, int) or not 1 <= object_id <= MAX_ID:
-                faults.append(
-                    Fault(f"{pointer}/id", "required", "every object of a file has an id from 1 to 4294967295")
-                )
-                object_id = MAX_ID
+            if isinstance(object_id, bool) or not isinstance(object_id, int) or not 1 <= object_id <= kind.max_id:
+                text = f"every {kind.title} of a file has an id from 1 to {kind.max_id}"
+                faults.append(Fault(f"{pointer}/id", "required", text))
+                object_id = kind.max_id
             elif object_id in seen:
                 faults.append(Fault(f"{pointer}/id", "duplicate", f"the id {object_id} occurs twice"))
             seen.add(object_id)

@@ -17,6 +17,7 @@ import msgspec
 from admin.console.modifiers import modifiers_of, modifiers_text, with_lines
 from core.errors import Fault
 from core.ids import MAX_ID
+from core.model import Format
 
 InputKind = Literal[
     "text",
@@ -38,7 +39,7 @@ InputKind = Literal[
 ]
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_CAP = re.compile(r"([0-9]{1,9})\s*/\s*([0-9]{1,8})\s*([smhd])")
+_CAP = re.compile(rf"([0-9]{{1,9}})\s*/\s*([0-9]{{1,8}})\s*([smhd])(?:\s+({'|'.join(Format)}))?")
 
 
 def N_(message: str) -> str:
@@ -103,7 +104,7 @@ def input_text(field: FormField, value: Any, writing: Writing = PLAIN) -> str:  
         case "list" | "numbers" | "boxes":
             return "\n".join(str(item) for item in value)
         case "caps":
-            return ", ".join(f"{cap['impressions']}/{_window(cap['window_s'])}" for cap in value)
+            return ", ".join(map(_cap_text, value))
         case "modifiers":
             return modifiers_text(value)
         case "json":
@@ -207,11 +208,19 @@ def _split(text: str) -> list[str]:
     return [one.strip() for one in re.split(r"[,\n]", text) if one.strip()]
 
 
-def _cap(text: str) -> dict[str, int]:
+def _cap(text: str) -> dict[str, Any]:
     found = _CAP.fullmatch(text)
     if not found:
-        raise ValueError("write caps like 12/1d, 3/1h: impressions, then days, hours, minutes or seconds")
-    return {"impressions": int(found[1]), "window_s": int(found[2]) * _UNITS[found[3]]}
+        raise ValueError(
+            "write caps like 12/1d, 3/1h video: impressions, then days, hours, minutes or seconds, then a format if any"
+        )
+    impressions, count, unit, of_format = found.groups()
+    return {"impressions": int(impressions), "window_s": int(count) * _UNITS[unit], "format": of_format}
+
+
+def _cap_text(cap: Mapping[str, Any]) -> str:
+    text = f"{cap['impressions']}/{_window(cap['window_s'])}"
+    return f"{text} {cap['format']}" if cap.get("format") else text
 
 
 def _window(seconds: int) -> str:

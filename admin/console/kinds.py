@@ -41,7 +41,9 @@ _NOTES = FormField("notes", N_("Notes"), "prose")
 _EXTERNAL = FormField("external_id", N_("Your own id"))
 _START = FormField("start", N_("Start ({zone})"), "moment")
 _END = FormField("end", N_("End ({zone})"), "moment")
-_CAPS = FormField("caps", N_("Caps for one person"), "caps", N_("impressions and window: 12/1d, 3/1h"))
+_CAPS = FormField(
+    "caps", N_("Caps for one person"), "caps", N_("impressions and window: 12/1d, 3/1h; of one format: 3/1d video")
+)
 _TOTAL = FormField("total_budget.spend", N_("Total budget"), "money")
 _RIGHTS = FormField(
     "scopes",

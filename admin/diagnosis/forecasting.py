@@ -31,6 +31,7 @@ from bidder.targeting.compiled import Compiled
 from core.catalogue.codec import decode_catalogue, encode_catalogue
 from core.config import Settings
 from core.errors import InputError, NotFoundError
+from core.ids import MAX_LINE_ITEM_ID
 from core.model import Advertiser, Catalogue, LineItem, Status
 from core.money import format_micros
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from journal.requests import RecordedRow
 
 # The id of the line item under study in the catalogue that is compiled for it; no other line item has this id.
-STUDIED_ID: Final = 2**31 - 2
+STUDIED_ID: Final = MAX_LINE_ITEM_ID + 1
 # Recorded requests that the API works through for one answer, at most.
 MOST_REQUESTS: Final = 20_000
 # The same for a first answer, which the caller waits for; then how many a process is given at a time.

@@ -17,7 +17,6 @@ from admin.store.model import ApiKey, Conversion, Scope, Webhook
 from admin.validation.convert import HIDDEN
 from core.clock import Clock
 from core.errors import ConflictError, NotFoundError
-from core.ids import MAX_ID
 from core.model import Approval, Catalogue, ConversionRule, EventKey, Status, WebhookTarget
 from core.money import format_micros
 
@@ -78,8 +77,8 @@ class CatalogueWriter:
     async def reserve_ids(self, kind: ObjectKind, count: int) -> range:
         """`count` fresh ids, in order; ids are never used again, not even after a rollback of the object's creation."""
         first = await _bump(self.connection, kind.name, count) - count
-        if first + count > MAX_ID:
-            raise ConflictError(f"no more ids for {kind.name}: they are 32-bit numbers")
+        if first + count > kind.max_id:
+            raise ConflictError(f"no more ids for {kind.name}: they go up to {kind.max_id}")
         return range(first + 1, first + count + 1)
 
     async def insert(self, kind: ObjectKind, values: Sequence[Any], action: str = "create") -> None:

@@ -11,6 +11,7 @@ from admin.store.model import ApiKey, Conversion, Feed, User, Webhook
 from admin.validation import documents
 from admin.validation.targeting import MODIFIED_KINDS, REFERENCES
 from core.dialects import spelled_out
+from core.ids import MAX_ID, MAX_LINE_ITEM_ID
 from core.model import Advertiser, Budget, Campaign, Creative, Deal, Exchange, InventoryList, LineItem, Segment
 
 Reference = tuple[str, str, int]
@@ -33,6 +34,7 @@ class ObjectKind(msgspec.Struct, frozen=True):
     """Stands for the kind in object_references; never changes."""
     tenant: bool = True
     title: str = ""
+    max_id: int = MAX_ID
 
 
 def _owner(value: Any) -> Iterable[Reference]:  # noqa: ANN401 - any tenant's object
@@ -113,6 +115,7 @@ LINE_ITEMS = ObjectKind(
     _line_item,
     8,
     title="line item",
+    max_id=MAX_LINE_ITEM_ID,
 )
 FEEDS = ObjectKind("feeds", "", Feed, documents.FeedDocument, tables.feeds, _owner, 9, title="feed")
 CONVERSIONS = ObjectKind(

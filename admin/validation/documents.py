@@ -52,10 +52,11 @@ class Document(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class FrequencyCapDocument(msgspec.Struct, forbid_unknown_fields=True):
-    """At most `impressions` to one user in any `window_s` seconds."""
+    """At most `impressions` to one user in any `window_s` seconds: of all formats together, or of `format` alone."""
 
     impressions: Annotated[int, Meta(ge=1, le=1000)]
     window_s: Annotated[int, Meta(ge=60, le=31_536_000)]
+    format: Format | None = None
 
 
 # More than eight caps on one object are a mistake, and each is checked for every bid.

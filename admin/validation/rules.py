@@ -25,6 +25,7 @@ from core.model import (
     Campaign,
     Creative,
     Exchange,
+    Format,
     FrequencyCap,
     InventoryList,
     LineItem,
@@ -242,11 +243,14 @@ def _segment(value: Segment, check_rule: RuleChecker) -> Iterator[Fault]:
 
 
 def _caps(caps: Iterable[FrequencyCap], pointer: str) -> Iterator[Fault]:
-    seen: dict[int, int] = {}
+    seen: set[tuple[int, Format | None]] = set()
     for position, cap in enumerate(caps):
-        if cap.window_s in seen:
-            yield Fault(f"{pointer}/{position}/window_s", "duplicate", "two caps have the same window")
-        seen[cap.window_s] = position
+        if (cap.window_s, cap.format) in seen:
+            message = "two caps have the same window"
+            if cap.format is not None:
+                message = "two caps of one format have the same window"
+            yield Fault(f"{pointer}/{position}/window_s", "duplicate", message)
+        seen.add((cap.window_s, cap.format))
 
 
 def prefixed(faults: Iterable[Fault], pointer: str) -> list[Fault]:

@@ -136,6 +136,7 @@ def _line_item(value: LineItem, around: Surroundings) -> Iterator[Fault]:
     elif campaign is not None:
         yield from _flight(campaign, around, "/campaign_id", "the campaign's ")
     yield from _creatives(value, around)
+    yield from _caps(value, around)
     yield from _budgets(value, campaign)
     yield from _prices(value)
     yield from _targeting(value, around)
@@ -174,6 +175,18 @@ def _creatives(value: LineItem, around: Surroundings) -> Iterator[Fault]:
     for position, ad in enumerate(known):
         if ad is None or ad.status is Status.ARCHIVED:
             yield Fault(f"/creative_ids/{position}", "archived_creative", "the creative is archived", "remove it")
+
+
+def _caps(value: LineItem, around: Surroundings) -> Iterator[Fault]:
+    known = [around.find("creatives", creative) for creative in value.creative_ids]
+    shown = {ad.format for ad in known if ad is not None and ad.status is not Status.ARCHIVED}
+    places = [("/caps", value.caps)]
+    places += [(f"/budget_shares/{at}/caps", share.caps) for at, share in enumerate(value.budget_shares)]
+    for pointer, caps in places:
+        for position, cap in enumerate(caps):
+            if cap.format is not None and shown and cap.format not in shown:
+                text = f"no creative is of the format {cap.format}: the cap has no effect"
+                yield Fault(f"{pointer}/{position}/format", "no_effect", text, "name a format of its creatives")
 
 
 def _creative(value: Creative, around: Surroundings) -> Iterator[Fault]:

@@ -194,7 +194,7 @@ class VisitorReport(msgspec.Struct):
     advertisers: list[dict[str, Any]]
     exchange_ids: dict[str, str]
     first_party_ids: list[int]
-    impressions: list[list[int]]
+    impressions: list[tuple[int, int, str]]
     ads: list[dict[str, Any]]
 
 

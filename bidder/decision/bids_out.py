@@ -11,9 +11,11 @@ for each bid.
 from collections import deque
 from typing import Final
 
+from bidder.decision.creatives import Showable
 from core.reasons import NoBid
+from core.ring import line_item_of, pack_record, records, shown_since
 from pacing.budgets.pools import PoolKey
-from pacing.caps import CapTable, lost_bids, pack_record, shown_since
+from pacing.caps import Blocked, CapTable
 from segments.profiles.reading import ProfileBatch
 
 # Some 200 bytes each: a process bids a thousand times a second, and each is forgotten after a few seconds.
@@ -22,7 +24,7 @@ MAX_BIDS_OUT: Final = 20_000
 # The clocks of bidder and tracker may differ by this: an impression noted so much before a bid is still that bid's.
 CLOCK_SLACK_S: Final = 2
 
-_Out = tuple[int, int, int]  # line item, made (unix s), counts until (unix ms)
+_Out = tuple[int, int, int]  # number of the ring's record, made (unix s), counts until (unix ms)
 
 
 class BidsOut:
@@ -37,9 +39,9 @@ class BidsOut:
     def __len__(self) -> int:
         return len(self._order)
 
-    def add(self, user_id: str, line_item_id: int, now_ms: int, counts_ms: int) -> None:
-        """Remember a bid for `counts_ms` milliseconds."""
-        self._of_user.setdefault(user_id, []).append((line_item_id, now_ms // 1000, now_ms + counts_ms))
+    def add(self, user_id: str, number: int, now_ms: int, counts_ms: int) -> None:
+        """Remember a bid for `counts_ms` milliseconds; `number` is that of its record (`CapTable.record_number`)."""
+        self._of_user.setdefault(user_id, []).append((number, now_ms // 1000, now_ms + counts_ms))
         self._order.append(user_id)
         self._forget(now_ms)
 
@@ -61,18 +63,18 @@ class BidsOut:
         if bids is None:
             return ring
         shown: dict[int, int] = {}
-        out, gone = b"", lost_bids(lost) if lost else []
-        for line_item, made_s, until_ms in bids:
+        out, gone = b"", list(records(lost))
+        for number, made_s, until_ms in bids:
             if until_ms <= now_ms:
                 continue
-            if line_item not in shown:
-                shown[line_item] = shown_since(ring, line_item, made_s - CLOCK_SLACK_S)
-            if shown[line_item] > 0:
-                shown[line_item] -= 1
-            elif (line_item, made_s) in gone:
-                gone.remove((line_item, made_s))
+            if number not in shown:
+                shown[number] = shown_since(ring, number, made_s - CLOCK_SLACK_S)
+            if shown[number] > 0:
+                shown[number] -= 1
+            elif (loss := (line_item_of(number), made_s)) in gone:
+                gone.remove(loss)
             else:
-                out += pack_record(line_item, made_s)
+                out += pack_record(number, made_s)
         return ring + out if out else ring
 
 
@@ -87,20 +89,20 @@ class BatchCaps:
         self._profiles = profiles
         self._now_ms = now_ms
         self._rings: dict[str, bytes] = {}  # of users who got a bid in this batch
-        self._blocked: dict[str, dict[PoolKey, NoBid]] = {}
+        self._blocked: dict[str, Blocked] = {}
 
-    def reason(self, request: int, line_item_id: int, share: int) -> NoBid | None:
-        """Why a bid of this pool for the user of one request is one too many; None where it is not."""
+    def reason(self, request: int, shown: Showable) -> NoBid | None:
+        """Why a bid with this ad for the user of one request is one too many; None where it is not."""
         user_id = self._profiles.user_ids[request]
         if user_id is None or user_id not in self._rings:
             return None
         blocked = self._blocked.get(user_id)
         if blocked is None:
             blocked = self._blocked[user_id] = self._caps.blocked(self._rings[user_id], self._now_ms // 1000)
-        return blocked.get(PoolKey(line_item_id, share))
+        return blocked.reason(PoolKey(shown.line.line_item_id, shown.line.share), shown.prepared.ad.creative.format)
 
-    def note(self, request: int, line_item_id: int, counts_ms: int) -> None:
-        """Count a bid that a line item with a cap or gap makes for the user of one request, for `counts_ms`."""
+    def note(self, request: int, shown: Showable, counts_ms: int) -> None:
+        """Count a bid of a line item with a cap or gap for the user of one request, for `counts_ms` milliseconds."""
         user_id = self._profiles.user_ids[request]
         if user_id is None:
             return
@@ -108,6 +110,7 @@ class BatchCaps:
         if ring is None:
             lost = self._profiles.lost.get(request, b"")
             ring = self._out.ring(user_id, self._profiles.rings[request], self._now_ms, lost)
-        self._rings[user_id] = ring + pack_record(line_item_id, self._now_ms // 1000)
+        number = self._caps.record_number(shown.line.line_item_id, shown.prepared.ad.creative.format)
+        self._rings[user_id] = ring + pack_record(number, self._now_ms // 1000)
         self._blocked.pop(user_id, None)
-        self._out.add(user_id, line_item_id, self._now_ms, counts_ms)
+        self._out.add(user_id, number, self._now_ms, counts_ms)

@@ -399,7 +399,7 @@ def _take(
         found.verdict[pair] = NoBid.ALREADY_IN_REQUEST.index
         return None
     asked = caps if line.is_capped else None
-    if asked is not None and (reason := asked.reason(slot.number, line.line_item_id, line.share)) is not None:
+    if asked is not None and (reason := asked.reason(slot.number, shown)) is not None:
         found.verdict[pair] = reason.index
         return None
     deal_id, kind, shading = "", auction.speaker.auction_types[auction.request.at], NOT_SHADED
@@ -421,7 +421,7 @@ def _take(
         return None
     taken.add(mark)
     if asked is not None and not auction.is_test:
-        asked.note(slot.number, line.line_item_id, auction.exchange.time_to_notice_ms)
+        asked.note(slot.number, shown, auction.exchange.time_to_notice_ms)
     return Chosen(pair, position, shown, lease, cpm, cost, deal_id, kind, shading)
 
 

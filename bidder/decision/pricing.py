@@ -14,7 +14,7 @@ from bidder.request.auction import Auction, Impression
 from bidder.targeting.counting import tally
 from bidder.targeting.normalise import normal_domain
 from core.money import ceil_to_grosz
-from pacing.caps import recent_impressions
+from core.ring import recent_impressions
 from segments.profiles.reading import ProfileBatch
 
 Integers = NDArray[np.int64]

@@ -30,7 +30,7 @@ from core.clock import Clock
 from core.model import Exchange
 from core.money import format_micros
 from core.reasons import NO_BID_REASONS, NoBid
-from pacing.caps import recent_impressions
+from core.ring import recent_impressions
 from pacing.ledger.rows import NOT_SHADED
 from segments.profiles.reading import ProfileBatch, ProfileReader
 

@@ -75,6 +75,7 @@ class Forecaster:
             np.where(self._trials["person"] > 0, self._trials["person"], self._trials["request"]), return_inverse=True
         )
         self._is_capped = bool(line_item.caps or line_item.min_gap_s)
+        self._left = np.ones(len(self._trials))  # the part of each chance to win that caps left
         self._chance = np.random.default_rng(1).random((DRAWS, len(self._trials)))
 
     def _first_ms(self) -> float:
@@ -178,26 +179,32 @@ class Forecaster:
 
     def _capped(self, rows: NDArray[np.int64], chance: Floats) -> Floats:
         """The chances that are left by the caps on how often a user sees the line item."""
-        caps = [(cap.impressions, cap.window_s * 1000) for cap in self._line_item.caps]
+        caps = [(cap.impressions, cap.window_s * 1000, cap.format or "") for cap in self._line_item.caps]
         if self._line_item.min_gap_s:
-            caps.append((1, self._line_item.min_gap_s * 1000))
+            caps.append((1, self._line_item.min_gap_s * 1000, ""))
         at_ms, person = self._trials["at_ms"][rows], self._person[rows]
+        formats = self._trials["format"][rows].astype("U6").tolist()
         kept = np.zeros(len(rows))
         for draw in self._chance[:, rows]:
             won = draw < chance
-            shown: dict[int, list[int]] = {}
+            shown: dict[tuple[int, str], list[int]] = {}  # moments by person and format, "" for all formats
             for at in won.nonzero()[0].tolist():
-                times = shown.setdefault(int(person[at]), [])
-                now = int(at_ms[at])
-                if all(most > 0 and (len(times) < most or times[-most] <= now - window) for most, window in caps):
-                    times.append(now)
+                who, now, own = int(person[at]), int(at_ms[at]), formats[at]
+                if all(
+                    _leaves_room(shown.get((who, name), ()), most, now - window)
+                    for most, window, name in caps
+                    if name in ("", own)
+                ):
+                    for name in ("", own):
+                        shown.setdefault((who, name), []).append(now)
                     kept[at] += 1
         # Averaged over all that was drawn for a user: the part of what would have been won that the caps leave.
         would = (self._chance[:, rows] < chance).sum(axis=0)
         shares = np.bincount(person, kept, self._person.max() + 1) / np.maximum(
             np.bincount(person, would, self._person.max() + 1), 1
         )
-        return chance * shares[person]
+        self._left[rows] = shares[person]
+        return chance * self._left[rows]
 
     def _told(self, wins: Floats, price: Floats, bids: Floats, multiplier: Floats) -> ForecastRun:
         trials = self._trials
@@ -219,10 +226,12 @@ class Forecaster:
         )  # fmt: skip
 
     def _reach(self, wins: Floats) -> float:
+        """People who would see it at least once. No cap keeps a person from the first impression, so none counts."""
         if not len(wins):
             return 0.0
         nobody = np.zeros(self._person.max() + 1)
-        np.add.at(nobody, self._person, np.log1p(-np.minimum(wins, 1 - 1e-12)))
+        chance = np.divide(wins, self._left, out=np.zeros(len(wins)), where=self._left > 0)
+        np.add.at(nobody, self._person, np.log1p(-np.minimum(chance, 1 - 1e-12)))
         weight = np.zeros(len(nobody))
         weight[self._person] = np.where(self._trials["person"] > 0, self._trials["weight"], 0.0)
         return float(((1.0 - np.exp(nobody)) * weight).sum())
@@ -267,6 +276,11 @@ class _Budget:
     def take(self, micros: float, impressions: float) -> None:
         self._left = [self._left[0] - micros, self._left[1] - impressions]
         self._days_left = max(self._days_left - 1.0, 1.0)
+
+
+def _leaves_room(times: Sequence[int], most: int, since: int) -> bool:
+    """Whether a cap of `most` impressions after `since` admits another; `times` ascends."""
+    return most > 0 and (len(times) < most or times[-most] <= since)
 
 
 def _or_endless(limit: int | None) -> float:

@@ -28,6 +28,7 @@ from bidder.request.auction import Auction
 from bidder.targeting.compiled import Compiled
 from core.config import ConsentSettings
 from core.model import AuctionType, Catalogue, Clearing, LineItem, Status
+from core.ring import line_item_of, pack_record, records
 from pacing.budgets.leases import LeaseBook
 from pacing.budgets.pools import pool_number
 
@@ -37,6 +38,7 @@ TRIAL: Final = np.dtype(
         ("value", "<f8"), ("highest", "<f8"), ("least", "<f8"), ("floor", "<f8"), ("rival", "<f8"),
         ("rival_line_item", "<i8"), ("click", "<f8"), ("conversion", "<f8"), ("exchange", "<i8"), ("currency", "S3"),
         ("width", "<i8"), ("height", "<i8"), ("kind", "u1"), ("is_house", "?"), ("rate", "<f8"),
+        ("format", "S6"),
     ]
 )  # fmt: skip
 """Prices are CPM micros of the auction's currency, `rate` units of it for one of the advertiser's. `value` is what is
@@ -170,6 +172,7 @@ class TrialReader:
                 rival_line_item, float(scores.click_rate[row]),
                 float(scores.conversion_rate[row]), auction.exchange.id, auction.currency.encode(), creative.width,
                 creative.height, int(_kind(auction)), auction.exchange.clearing is Clearing.HOUSE, own_rate,
+                creative.format.encode(),
             )  # fmt: skip
 
     def _rivals(self, found: Evaluation, others: NDArray[np.int64]) -> dict[tuple[int, int], tuple[int, int]]:
@@ -199,13 +202,8 @@ class TrialReader:
 
 def _renamed(ring: bytes, line_item: int, also: int) -> bytes:
     """A ring in which each impression of one line item counts for another, too. Caps go by `cap_rings` instead."""
-    records = np.frombuffer(ring[: len(ring) // 8 * 8], "<u4").reshape(-1, 2)
-    mine = records[records[:, 0] == line_item]
-    if not len(mine):
-        return ring
-    doubled = mine.copy()
-    doubled[:, 0] = also
-    return b"".join((ring, doubled.tobytes()))
+    doubled = [pack_record(also, shown_s) for number, shown_s in records(ring) if line_item_of(number) == line_item]
+    return b"".join((ring, *doubled))
 
 
 def _kind(auction: Auction) -> AuctionType:

@@ -4,7 +4,7 @@
 look-up at all. `match_user` adds what the profile says: segments, frequency caps.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -20,7 +20,8 @@ from bidder.targeting.index import Index
 from bidder.targeting.memory import MemoryBudget
 from bidder.targeting.modifiers import BidFactors
 from core.reasons import NoBid
-from pacing.caps import CapTable
+from pacing.budgets.pools import PoolKey
+from pacing.caps import Blocked, CapTable
 from segments.profiles.reading import ProfileBatch
 
 
@@ -141,19 +142,26 @@ class Matcher:
             answer.hits += hits
             bits = answer.bits
             if ring:
-                self._cap(auction, bits, self._blocked(ring, caps, counts, hits, now_s))
+                self._cap(auction, bits, caps.blocked(ring, now_s), counts)
                 continue
             for impression in auction.impressions:
                 impression.eligible &= bits
         for number in profiles.failed:
             self._sit_out(auctions[number], self.careful(caps), counts)
 
-    def _cap(self, auction: Auction, bits: int, blocked: int) -> None:
+    def _cap(self, auction: Auction, bits: int, blocked: Blocked, counts: FunnelCounts) -> None:
         """Take the line items out that the user has seen too often; where nobody else is left, that is why."""
+        hits = len(auction.impressions) * self._weight
+        out = self._positions(blocked.pools, counts, hits)
+        out_of = {
+            name: self._positions(pools, counts, _number_of(auction, name) * self._weight)
+            for name, pools in blocked.formats.items()
+        }
         wanted = left = 0
         for impression in auction.impressions:
+            seen_too_often = out | out_of.get(impression.offer.format, 0) if out_of else out
             wanted |= impression.eligible & bits
-            impression.eligible &= bits & ~blocked
+            impression.eligible &= bits & ~seen_too_often
             left |= impression.eligible
         if wanted and not left:
             auction.no_bid = NoBid.FREQUENCY_CAP
@@ -174,10 +182,10 @@ class Matcher:
                 positions = to_flags(out, self.index.count).nonzero()[0]
                 counts.count_pairs(positions, np.full(len(positions), NoBid.LOOK_UP_FAILED.index))
 
-    def _blocked(self, ring: bytes, caps: CapTable, counts: FunnelCounts, hits: int, now_s: int) -> int:
-        """The set of line items whose caps or gaps the user's impressions have reached."""
+    def _positions(self, pools: Mapping[PoolKey, NoBid], counts: FunnelCounts, hits: int) -> int:
+        """The set of line items whose caps or gaps are reached, counted as excluded from `hits` impressions."""
         blocked = 0
-        for pool, reason in caps.blocked(ring, now_s).items():
+        for pool, reason in pools.items():
             for position in self.index.positions_of(pool):
                 blocked |= 1 << position
                 counts.count_blocked(position, reason, hits)
@@ -202,10 +210,16 @@ class Matcher:
         if number in profiles.failed:
             found.append((NoBid.LOOK_UP_FAILED, ~self.careful(caps), ""))
         ring = profiles.rings[number]
-        for pool, reason, text in caps.describe(ring, now_s):
-            blocked = sum(1 << at for at in index.positions_of(pool))
-            found.append((reason, ~blocked, text))
+        for reached in caps.describe(ring, now_s):
+            if reached.format in ("", impression.offer.format):
+                blocked = sum(1 << at for at in index.positions_of(reached.pool))
+                found.append((reached.reason, ~blocked, reached.text))
         return found
+
+
+def _number_of(auction: Auction, of_format: str) -> int:
+    """How many of the auction's impressions are of a format."""
+    return sum(impression.offer.format == of_format for impression in auction.impressions)
 
 
 def _deals_of(auction: Auction, impression: Impression) -> tuple[int, tuple[str, ...], bool]:

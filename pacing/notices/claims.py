@@ -17,9 +17,6 @@ from pacing.ledger.rows import NOT_SHADED
 NO_MULTIPLIER: Final = 1_000
 """One impression a bid, in thousandths."""
 
-FORMATS: Final = ("", "banner", "video", "audio", "native")
-"""Formats by the number that tokens write: OpenRTB's `mtype`. Append only."""
-
 # Values by the number that tokens write. Append only.
 _BILLING_EVENTS: Final = (BillingEvent.BILL, BillingEvent.WIN, BillingEvent.IMPRESSION)
 _CLEARINGS: Final = (Clearing.REPORTED, Clearing.HOUSE)
@@ -102,7 +99,7 @@ class Claims(msgspec.Struct, frozen=True):
     nonce: int = 0  # 64 bits, of this bid alone
     terms: Terms | None = None  # None: not known; the exchange's present configuration counts
     auction_type: AuctionType = AuctionType.FIRST_PRICE
-    format: str = "banner"  # of FORMATS; "" for one that this release does not know
+    format: str = "banner"  # of FORMATS_BY_NUMBER; "" for one that this release does not know
     multiplier_milli: int = NO_MULTIPLIER  # impressions that one play counts as, in thousandths
     shading: int = NOT_SHADED  # the bid as a part of what was worth bidding, in ten-thousandths
     arm: int = 0  # of an experiment; 0: in none

@@ -4,13 +4,14 @@ It is noted in the hash that each bid reads anyway, so nobody is told by a round
 items with a cap or a gap are noted, and only within the exchange's time to notice: later they do not count any more.
 """
 
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
 
 from core import keys
-from core.model import Advertiser, Campaign, Catalogue, Exchange, LineItem
+from core.model import Advertiser, Campaign, Catalogue, Exchange, FrequencyCap, LineItem
+from core.ring import LOST_RECORDS
 from pacing.budgets.blocks import BlockBook
 from pacing.budgets.transitions import Command, Transitions
-from pacing.caps import LOST_RECORDS
 from pacing.notices.claims import Claims
 from pacing.notices.touches import CLOCK_MARGIN_S
 
@@ -18,33 +19,47 @@ from pacing.notices.touches import CLOCK_MARGIN_S
 _LIFE_S: Final = 600
 
 
-class Capped:
-    """The line items, campaigns and advertisers of one catalogue that have a cap or a gap."""
+class Owners(NamedTuple):
+    """Ids of line items, campaigns and advertisers."""
 
-    __slots__ = ("_advertisers", "_campaigns", "_line_items")
+    line_items: frozenset[int]
+    campaigns: frozenset[int]
+    advertisers: frozenset[int]
 
-    def __init__(self, catalogue: Catalogue, line_items: list[frozenset[int]]) -> None:
-        self._line_items = frozenset().union(*line_items)
-        self._campaigns = _with_caps(catalogue.campaigns)
-        self._advertisers = _with_caps(catalogue.advertisers)
-
-    def concerns(self, claims: Claims) -> bool:
-        """Whether a cap or gap counts impressions of the bid's line item."""
+    def own(self, claims: Claims) -> bool:
+        """Whether the bid's line item is one of these, or belongs to one."""
         return (
-            claims.line_item_id in self._line_items
-            or claims.campaign_id in self._campaigns
-            or claims.advertiser_id in self._advertisers
+            claims.line_item_id in self.line_items
+            or claims.campaign_id in self.campaigns
+            or claims.advertiser_id in self.advertisers
         )
+
+
+class Capped(NamedTuple):
+    """What one catalogue caps."""
+
+    owners: Owners
+    """Who has a cap or a gap."""
+    by_format: Owners
+    """Who has a cap of one format: the ring says of their impressions which format was shown."""
+
+
+_Ids = tuple[frozenset[int], frozenset[int]]  # of line items with a cap or a gap, and of those with a cap by format
 
 
 class CappedBook:
     """Works out what is capped, for one catalogue after the other."""
 
     def __init__(self) -> None:
-        self._blocks = BlockBook(lambda line_items, _owners: frozenset(filter(None, map(_capped_id, line_items))))
+        self._blocks = BlockBook(lambda line_items, _owners: _capped_ids(line_items))
 
     def update(self, catalogue: Catalogue) -> Capped:
-        return Capped(catalogue, self._blocks.update(catalogue))
+        blocks = self._blocks.update(catalogue)
+        line_items, by_format = (frozenset().union(*(ids[at] for ids in blocks)) for at in (0, 1))
+        return Capped(
+            Owners(line_items, _with(bool, catalogue.campaigns), _with(bool, catalogue.advertisers)),
+            Owners(by_format, _with(_has_format, catalogue.campaigns), _with(_has_format, catalogue.advertisers)),
+        )
 
 
 def lost_command(transitions: Transitions, claims: Claims, exchange: Exchange | None, now_s: int) -> Command | None:
@@ -56,11 +71,24 @@ def lost_command(transitions: Transitions, claims: Claims, exchange: Exchange | 
     return transitions.record_command((keys.user_profile(claims.user_id),), arguments, "lost")
 
 
-def _with_caps(owners: tuple[Campaign, ...] | tuple[Advertiser, ...]) -> frozenset[int]:
-    return frozenset(owner.id for owner in owners if owner.caps)
+def _has_format(caps: Sequence[FrequencyCap]) -> bool:
+    return any(cap.format is not None for cap in caps)
 
 
-def _capped_id(line_item: LineItem) -> int:
-    """The line item's id if it has a cap or gap of its own, otherwise 0."""
-    shares = any(share.caps for share in line_item.budget_shares)
-    return line_item.id if line_item.caps or line_item.min_gap_s or shares else 0
+def _with(
+    wanted: Callable[[Sequence[FrequencyCap]], bool], owners: tuple[Campaign, ...] | tuple[Advertiser, ...]
+) -> frozenset[int]:
+    return frozenset(owner.id for owner in owners if wanted(owner.caps))
+
+
+def _capped_ids(line_items: Iterable[LineItem]) -> _Ids:
+    """Ids of line items with a cap or gap of their own, and of those with a cap by format."""
+    capped: list[int] = []
+    by_format: list[int] = []
+    for line_item in line_items:
+        caps = (*line_item.caps, *(cap for share in line_item.budget_shares for cap in share.caps))
+        if caps or line_item.min_gap_s:
+            capped.append(line_item.id)
+            if _has_format(caps):
+                by_format.append(line_item.id)
+    return frozenset(capped), frozenset(by_format)

@@ -13,7 +13,9 @@ from typing import NamedTuple
 from core import keys
 from core.clock import Clock
 from core.model import AuctionType, BillingEvent, Catalogue, Exchange
+from core.ring import ANY_FORMAT
 from core.telemetry.metrics import CounterChild, Telemetry
+from core.terms import FORMATS_BY_NUMBER
 from pacing.budgets.server_time import ServerTime
 from pacing.budgets.timing import DEFAULT_MAX_AGE_S, MAX_CLOCK_SKEW_S, NOTICE_BUCKET_S, lease_day, notice_bucket
 from pacing.budgets.transitions import Command, NoticeKind, SettleReply, Transitions, settle_reply
@@ -311,7 +313,7 @@ class NoticeDesk:
             self._account(claims, reply, currency)
             if event is NoticeEvent.IMPRESSION:
                 self._turn.add(self._shown_command(claims, ""), _ignore)
-            touch = self._touch(claims, TouchKind.VIEW, reference.longest_window_s)
+            touch = self._touch(claims, TouchKind.VIEW, reference)
         else:
             touch = self._lost(claims, reference) if outcome in _LOST else None
         if touch is None:
@@ -325,7 +327,7 @@ class NoticeDesk:
 
     def _lost(self, claims: Claims, reference: Reference) -> Command | None:
         """The command that notes a lost bid; None where no cap counts it."""
-        if not reference.capped.concerns(claims):
+        if not reference.capped.owners.own(claims):
             return None
         exchange = reference.exchanges.get(claims.exchange_id)
         return lost_command(self._transitions, claims, exchange, self._now_s())
@@ -364,15 +366,20 @@ class NoticeDesk:
             self._late.labels(currency).inc(reply.charge_micros)
             self._over.labels(currency).inc(reply.over_micros)
 
-    def _touch(self, claims: Claims, kind: TouchKind, longest_window_s: int) -> Command | None:
-        """The command that notes a touch; None for a user who may not be identified."""
+    def _touch(self, claims: Claims, kind: TouchKind, reference: Reference | None = None) -> Command | None:
+        """The command that notes a touch, an impression by `reference`; None for a user who may not be identified."""
         if not claims.user_id:
             return None
         touch = Touch(
             kind, claims.advertiser_id, claims.campaign_id, claims.line_item_id, claims.creative_id,
             claims.exchange_id, lease_day(claims.lease_id), self._now_s(), claims.nonce,
         )  # fmt: skip
-        return touch_command(self._transitions, claims.user_id, touch, longest_window_s, claims.issued_s)
+        window_s, shown_as = 0, ANY_FORMAT
+        if reference is not None:
+            window_s = reference.longest_window_s
+            if reference.capped.by_format.own(claims):
+                shown_as = FORMATS_BY_NUMBER.index(claims.format)
+        return touch_command(self._transitions, claims.user_id, touch, window_s, claims.issued_s, shown_as)
 
     def _see(self, claims: Claims, answer: Answer) -> None:
         """A pixel that bills nothing: counted for viewability and discrepancy reports."""
@@ -441,7 +448,7 @@ class NoticeDesk:
         if counted != b"clicked":
             return NoticeResult(302, f"click_{bytes(counted).decode()}" if isinstance(counted, bytes) else "", landing)
         self._delivery.add(claims.line_item_id, CLICKS)
-        touch = self._touch(claims, TouchKind.CLICK, 0)
+        touch = self._touch(claims, TouchKind.CLICK)
         if touch is not None:
             self._untracked.inc(await self._turn.run(touch) is None)
         return NoticeResult(302, "clicked", landing)

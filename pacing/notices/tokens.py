@@ -22,11 +22,11 @@ from typing import Final, NamedTuple
 from core.errors import ConfigError, InputError
 from core.model import AuctionType
 from core.money import GROSZ_CPM_MICROS
+from core.terms import FORMATS_BY_NUMBER
 from pacing.budgets.timing import DEFAULT_MAX_AGE_S, MAX_CLOCK_SKEW_S
 from pacing.ledger.rows import NOT_SHADED
 from pacing.notices import token_before
 from pacing.notices.claims import (
-    FORMATS,
     NO_MULTIPLIER,
     Claims,
     Terms,
@@ -201,9 +201,9 @@ class TokenSigner:
     ) -> bytes:
         """The bytes that the tokens of one line item with one creative have in common on one exchange.
 
-        `markup` is the format; one that is not in FORMATS is written as the unknown one.
+        `markup` is the format; one that is not in FORMATS_BY_NUMBER is written as the unknown one.
         """
-        number = FORMATS.index(markup) if markup in FORMATS else 0
+        number = FORMATS_BY_NUMBER.index(markup) if markup in FORMATS_BY_NUMBER else 0
         return _pack_offer(
             LAYOUT, self._key_id, encode_terms(terms, is_test=is_test), share, number, model_version,
             line_item_id, advertiser_id, campaign_id, creative_id, exchange_id, landing,
@@ -367,7 +367,7 @@ def _unpack(packed: bytes) -> Claims:
         nonce=nonce,
         terms=terms,
         auction_type=_AUCTION_TYPES.get(auction_type, AuctionType.FIRST_PRICE),
-        format=FORMATS[markup] if markup < len(FORMATS) else "",
+        format=FORMATS_BY_NUMBER[markup] if markup < len(FORMATS_BY_NUMBER) else "",
         multiplier_milli=multiplier_milli,
         shading=shading,
         arm=arm,

@@ -12,9 +12,9 @@ import hiredis
 
 from core import keys
 from core.errors import UnavailableError
+from core.ring import ANY_FORMAT, RING_RECORDS, record_number
 from pacing.budgets.timing import MAX_CLOCK_SKEW_S
 from pacing.budgets.transitions import Command, Transitions
-from pacing.caps import RING_RECORDS
 
 # Orders are credited to a click for up to 30 days, the longest window that advertisers may choose.
 TOUCH_LIFE_S = 30 * 86_400
@@ -64,26 +64,33 @@ def unpack_touch(packed: bytes) -> Touch | None:
 
 
 def touch_command(
-    transitions: Transitions, user_id: str, touch: Touch, longest_window_s: int, issued_s: int
+    transitions: Transitions, user_id: str, touch: Touch, longest_window_s: int, issued_s: int, shown_as: int
 ) -> Command:
     """The command that notes a touch; an impression also enters the frequency ring.
 
-    It writes nothing for a user who has opted out, or who was erased after the bid was made (`issued_s`, unix seconds).
+    `shown_as` is the number of its format where a cap by format concerns it, otherwise ANY_FORMAT. The command writes
+    nothing for a user who has opted out, or who was erased after the bid was made (`issued_s`, unix seconds).
     """
-    line_item = touch.line_item_id if touch.kind is TouchKind.VIEW else 0
+    number = record_number(touch.line_item_id, shown_as) if touch.kind is TouchKind.VIEW else 0
     return transitions.record_command(
         (keys.user_profile(user_id), keys.user_touches(user_id)),
         (
-            touch.at_s, line_item, max(longest_window_s, 1), RING_RECORDS,
+            touch.at_s, number, max(longest_window_s, 1), RING_RECORDS,
             pack_touch(touch), MAX_TOUCHES, TOUCH_LIFE_S, issued_s, CLOCK_MARGIN_S,
         ),
     )  # fmt: skip
 
 
 async def record_touch(
-    transitions: Transitions, user_id: str, touch: Touch, longest_window_s: int, issued_s: int
+    transitions: Transitions,
+    user_id: str,
+    touch: Touch,
+    longest_window_s: int,
+    issued_s: int,
+    shown_as: int = ANY_FORMAT,
 ) -> None:
     """Note a touch. Raises UnavailableError."""
-    (reply,) = await transitions.run_many([touch_command(transitions, user_id, touch, longest_window_s, issued_s)])
+    command = touch_command(transitions, user_id, touch, longest_window_s, issued_s, shown_as)
+    (reply,) = await transitions.run_many([command])
     if isinstance(reply, hiredis.ReplyError):
         raise UnavailableError(f"Redis refused to note a touch: {reply}") from reply

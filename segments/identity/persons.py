@@ -24,6 +24,8 @@ from core.keys import (
     user_profile,
     user_touches,
 )
+from core.ring import format_of, line_item_of, records
+from core.terms import FORMATS_BY_NUMBER
 from segments.audiences.due import not_due_command
 from segments.audiences.leftovers import erase_leftovers
 from segments.audiences.rosters import RosterStore
@@ -48,7 +50,6 @@ _CLIENT_FIELD: Final = b"c"
 # its own, too: the id is tried for an hour. A browser that sends no cookie after the grace of a minute keeps none.
 _CLIENT_TRIAL_S: Final = 3_600
 _CLIENT_GRACE_S: Final = 60
-_IMPRESSION_BYTES: Final = 8
 _MAX_AUDIT: Final = 1_000_000
 
 # KEYS: u:{uid}, f:{uid}, al:{uid}, at:{uid}. ARGV: meta, ttl ms. Returns what the first three held.
@@ -151,7 +152,10 @@ class AdvertiserExport(msgspec.Struct, frozen=True):
 
 
 class UserExport(msgspec.Struct, frozen=True):
-    """Everything stored of one user id (GDPR article 15). `impressions` are (line item id, unix seconds)."""
+    """Everything stored of one user id (GDPR article 15). `impressions` are (line item id, unix seconds, format).
+
+    The format is empty where it was not noted, as it is not unless a cap by format concerns the line item.
+    """
 
     user_id: str
     found: bool
@@ -159,7 +163,7 @@ class UserExport(msgspec.Struct, frozen=True):
     advertisers: tuple[AdvertiserExport, ...]
     exchange_ids: dict[str, str]
     first_party_ids: tuple[int, ...]  # advertisers whose pages keep an id for this browser; we store only its digest
-    impressions: tuple[tuple[int, int], ...]
+    impressions: tuple[tuple[int, int, str], ...]
 
 
 PseudonymsOf = Callable[[str, int], Sequence[str]]
@@ -292,8 +296,8 @@ class Identities:
             exchange_ids={str(exchange): known for exchange, known in _exchange_ids(aliases).items()},
             first_party_ids=tuple(sorted(_clients(aliases))),
             impressions=tuple(
-                (int.from_bytes(ring[at : at + 4], "little"), int.from_bytes(ring[at + 4 : at + 8], "little"))
-                for at in range(0, len(ring) - _IMPRESSION_BYTES + 1, _IMPRESSION_BYTES)
+                (line_item_of(number), shown_s, FORMATS_BY_NUMBER[format_of(number)])
+                for number, shown_s in records(ring)
             ),
         )
 

@@ -22,10 +22,10 @@ from core.clock import ManualClock
 from core.config import ConsentSettings
 from core.ids import product_reference
 from core.model import Catalogue
+from core.ring import pack_record
 from core.telemetry.metrics import Telemetry
 from creatives.products.cache import ProductCache
 from pacing.budgets.leases import LeaseBook
-from pacing.caps import pack_record
 from pacing.notices.claims import Claims
 from pacing.notices.tokens import TokenSigner
 from segments.facts.layout import HEADER_BYTES, HOT_VERSION, cycle_class
@@ -61,7 +61,7 @@ class ShopState(msgspec.Struct, frozen=True):
 
 
 class Shopper(msgspec.Struct, frozen=True):
-    """A user's profile: active segments, states by advertiser, impressions as (line item id, unix seconds).
+    """A user's profile: active segments, states by advertiser, impressions as records of the ring (core.ring).
 
     `lost` are bids that were lost a moment ago, as (line item id, unix seconds of the bid).
     """

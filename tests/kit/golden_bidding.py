@@ -30,8 +30,10 @@ from bidder.targeting.fields import FIELDS
 from bidder.targeting.quality import AddressRanges, Quality
 from core.config import ConsentSettings
 from core.model import Catalogue
+from core.ring import record_number
 from core.supply import SupplyFile, SupplyTable, packed
 from core.telemetry.metrics import Telemetry
+from core.terms import FORMATS_BY_NUMBER
 from pacing.budgets.levels import Amounts, Level
 from pacing.budgets.pools import UNLIMITED
 from segments.profiles.reading import ProfileBatch, UserLookup
@@ -64,7 +66,7 @@ class Setting(msgspec.Struct, forbid_unknown_fields=True):
     bid_without_purpose_2: bool = False
     look_up_fails: bool = False  # Redis does not answer in time for the user
     user: dict[str, Any] | None = None
-    """Of the request's user: `segments`, and `shown` as (line item, seconds ago)."""
+    """Of the request's user: `segments`, and `shown` as (line item, seconds ago[, format where it was noted])."""
 
 
 class SilentProfiles(KnownProfiles):
@@ -163,7 +165,10 @@ def _shopper(case: Case) -> dict[str, Shopper]:
     user = case.setting.user
     if user is None:
         return {}
-    shown = tuple((number, NOW_MS // 1000 - ago) for number, ago in user.get("shown", ()))
+    shown = tuple(
+        (record_number(number, FORMATS_BY_NUMBER.index("".join(noted))), NOW_MS // 1000 - ago)
+        for number, ago, *noted in user.get("shown", ())
+    )
     return {USER_ID: Shopper(segments=tuple(user.get("segments", ())), shown=shown)}
 
 

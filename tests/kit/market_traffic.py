@@ -8,10 +8,10 @@ import msgspec
 
 from core.clock import ManualClock
 from core.model import Catalogue
+from core.ring import pack_record
 from journal.rows import BILL, CONVERSION, NOTICE
 from loadtest.exchange.auction import LOST_TO_HIGHER_BID, Rules, hold
 from loadtest.exchange.landscape import log_normal
-from pacing.caps import pack_record
 from tests.kit.bidding import Shopper, TestBidder, bids_of
 from tests.kit.journal_rows import JournalFolder, a_row
 from tests.kit.openrtb import raw_request
@@ -90,7 +90,8 @@ class MarketDay:
         user = raw.get("user")
         if isinstance(user, dict):
             name = str(user["buyeruid"])
-            self._rings[name] = (self._rings[name] + pack_record(line_item, now_ms // 1000))[-512:]
+            number = self._bidder.snapshot.caps.record_number(line_item, claims.format)
+            self._rings[name] = (self._rings[name] + pack_record(number, now_ms // 1000))[-512:]
             self.reached.setdefault(line_item, set()).add(name)
         bill = a_row(
             BILL, **common, entry="bill", price_cpm=outcome.price, charge_micros=outcome.price // 1000, impressions=1

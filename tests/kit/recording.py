@@ -12,12 +12,12 @@ from bidder.decision.pipeline import look_up, respond
 from bidder.decision.recording import AuctionRecorder
 from bidder.diagnosis.replaying import RecordedRequest, unpack_request
 from core.clock import ManualClock
+from core.ring import pack_record
 from core.telemetry.metrics import Telemetry
 from journal.people import Pseudonyms
 from journal.rows import REQUEST
 from journal.segment import Codec
 from journal.writing import JournalWriter
-from pacing.caps import pack_record
 from segments.facts.layout import HEADER, HOT_VERSION, WINDOW
 from segments.profiles.reading import ProfileBatch, ProfileReader, UserLookup, decode
 from tests.kit.bidding import Shopper, TestBidder

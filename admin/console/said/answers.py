@@ -42,6 +42,7 @@ SAYINGS: Final = (
     N_("advertiser cap {words}"),
     N_("{words}, free again at {moment}"),
     N_("{count} of {most} in {duration}"),
+    N_("{count} of {most} {format} impressions in {duration}"),
     N_("its budgets are not in Redis yet: the worker role enters them within seconds"),
     N_("{kind} {id} is {state}"),
     N_("{level} {spent} of {budget} {currency} spent"),

@@ -1,13 +1,14 @@
 -- Note a billed impression or a click of a user: the frequency ring (impressions only) and the touches for attribution.
 -- KEYS user's profile hash, user's touches
--- ARGV now (unix s), line item or 0 (no ring record), longest cap window (s), most records, touch (packed), most touches,
---      how long touches are kept (s), when the bid was made (unix s), how far clocks may differ (s)
+-- ARGV now (unix s), number of the ring's record (docs/profile-layout.md) or 0 (none), longest cap window (s), most records,
+--      touch (packed), most touches, how long touches are kept (s), when the bid was made (unix s), how far clocks may
+--      differ (s)
 -- Returns how many records the ring has; -1 when the user has opted out, or was erased since the bid was made: then
 -- nothing is written.
-local now, line = tonumber(ARGV[1]), tonumber(ARGV[2])
+local now, number = tonumber(ARGV[1]), tonumber(ARGV[2])
 if is_barred(KEYS[1], ARGV[8], ARGV[9]) then return -1 end
 local kept = 0
-if line > 0 then
+if number > 0 then
   local ring = redis.call('HGET', KEYS[1], 'i') or ''
   -- Records are in order of time, so what is too old or too many is a part at the front.
   local oldest, first = now - tonumber(ARGV[3]), 1
@@ -18,7 +19,7 @@ if line > 0 then
     if shown > oldest then break end
     first = first + 8
   end
-  ring = string.sub(ring, first) .. struct.pack('<I4I4', line, now)
+  ring = string.sub(ring, first) .. struct.pack('<I4I4', number, now)
   redis.call('HSET', KEYS[1], 'i', ring)
   -- A user whom no shop knows has no other field, and no other writer that would let the hash expire.
   local life = redis.call('TTL', KEYS[1])

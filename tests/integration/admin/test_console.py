@@ -181,11 +181,15 @@ async def test_a_form_changes_what_was_changed_and_nothing_else(api: Api, shop: 
     unchanged = await browser.fill(path, {})
     assert unchanged.status == 303
     assert (await shop.caller.get(f"/v1{path}")).body["version"] == before["version"]
-    saved = await browser.fill(path, {"bid": "5,50", "caps": "4/1d, 1/30m", "targeting.countries": "POL, DEU"})
+    saved = await browser.fill(path, {"bid": "5,50", "caps": "4/1d, 1/30m banner", "targeting.countries": "POL, DEU"})
     assert saved.status == 303
     after = (await shop.caller.get(f"/v1{path}")).body
     assert after["bid"]["amount"] == "5.50"
-    assert after["caps"] == [{"impressions": 4, "window_s": 86_400}, {"impressions": 1, "window_s": 1_800}]
+    assert after["caps"] == [
+        {"impressions": 4, "window_s": 86_400, "format": None},
+        {"impressions": 1, "window_s": 1_800, "format": "banner"},
+    ]
+    assert (await browser.get(path)).text.count("4/1d, 1/30m banner") == 1
     assert after["targeting"]["countries"] == ["POL", "DEU"]
     changed = {"bid", "caps", "targeting", "version", "updated_at", "warnings"}
     assert {name: after[name] for name in after if name not in changed} == {

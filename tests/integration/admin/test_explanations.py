@@ -14,10 +14,10 @@ from core import keys
 from core.clock import ManualClock, SystemClock
 from core.reasons import NoBid
 from core.redis.client import PipelinedRedis
+from core.ring import pack_record
 from core.telemetry.metrics import Telemetry
 from pacing.bank.bank import LeaseBank, calendar
 from pacing.budgets.transitions import Transitions
-from pacing.caps import pack_record
 from pacing.ledger.rows import LedgerWriter
 from pacing.notices.delivery import CLICKS, IMPRESSIONS, SPEND_MICROS, WINS, DeliveryCounts, DeliveryWriter
 from tests.integration.admin.conftest import Shop, make_shop

@@ -16,7 +16,7 @@ from admin.roles.journal import catalogues_beside
 from core.clock import ManualClock
 from core.config import Settings
 from core.errors import InputError, NotFoundError
-from core.model import Catalogue, FrequencyCap, Targeting
+from core.model import Catalogue, Format, FrequencyCap, Targeting
 from journal.catalogues import CatalogueFiles
 from tests.integration.admin.conftest import make_shop
 from tests.kit.api import Api, running_api
@@ -73,6 +73,18 @@ def foretold(day: MarketDay, changes: dict[str, Any], **more: Any) -> Forecast: 
         (
             "capped", {"caps": [{"impressions": 3, "window_s": 86_400}]},
             {"caps": (FrequencyCap(impressions=3, window_s=86_400),)},
+        ),
+        (
+            "capped by its format", {"caps": [{"impressions": 2, "window_s": 86_400, "format": "banner"}]},
+            {"caps": (FrequencyCap(impressions=2, window_s=86_400, format=Format.BANNER),)},
+        ),
+        (
+            "once a day", {"caps": [{"impressions": 1, "window_s": 86_400}]},
+            {"caps": (FrequencyCap(impressions=1, window_s=86_400),)},
+        ),
+        (
+            "capped in another format", {"caps": [{"impressions": 1, "window_s": 86_400, "format": "video"}]},
+            {"caps": (FrequencyCap(impressions=1, window_s=86_400, format=Format.VIDEO),)},
         ),
     ],
 )  # fmt: skip

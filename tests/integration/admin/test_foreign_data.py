@@ -8,10 +8,10 @@ import pytest
 
 from core import keys
 from core.clock import ManualClock
+from core.ring import pack_record
 from journal.figures import DIMENSIONS, MEASURES
 from journal.rows import ANSWER, BID, BILL, CLICK, CONVERSION, NOTICE, SHOP, JournalKind
 from journal.segment import SegmentFrame
-from pacing.caps import pack_record
 from segments.facts.facts import Facts
 from segments.facts.layout import pack_hot
 from tests.integration.admin.conftest import Shop, make_shop

@@ -8,6 +8,7 @@ from admin.store.kinds import LINE_ITEMS, SEGMENTS
 from core import keys
 from core.catalogue.follower import read_catalogue
 from core.clock import ManualClock, SystemClock
+from core.model import Format, FrequencyCap
 from core.redis.client import control_redis
 from tests.integration.admin.conftest import Shop
 from tests.kit.api import Api
@@ -65,6 +66,37 @@ async def test_rules_between_fields_and_objects_have_pointers_too(shop: Shop) ->
     assert answer.codes == {"/bid/currency": "currency", "/min_cpm": "order", "/end": "order"}
     answer = await shop.caller.post("/v1/line-items", shop.line_item(creative_ids=[999], targeting={"deals": [7]}))
     assert answer.codes == {"/creative_ids/0": "no_such_object", "/targeting/deals/0": "no_such_object"}
+
+
+async def test_a_cap_may_be_of_one_format(api: Api, shop: Shop, valkey: str) -> None:
+    of_all, of_banners = (
+        {"impressions": 9, "window_s": 3_600},
+        {"impressions": 2, "window_s": 3_600, "format": "banner"},
+    )
+    made = await shop.caller.post("/v1/line-items", shop.line_item(caps=[of_all, of_banners]))
+    assert (made.body["caps"], made.warned) == ([{**of_all, "format": None}, of_banners], set())
+    path = f"/v1/line-items/{made.body['id']}"
+    refused = await shop.caller.patch(path, {"caps": [of_banners, of_all, of_banners, of_all]})
+    assert refused.codes == {"/caps/2/window_s": "duplicate", "/caps/3/window_s": "duplicate"}
+    assert {one["message"] for one in refused.body["errors"]} == {
+        "two caps of one format have the same window", "two caps have the same window"
+    }  # fmt: skip
+    unknown = await shop.caller.patch(path, {"caps": [{**of_all, "format": "tv"}]})
+    assert unknown.codes == {"/caps/0/format": "not_allowed"}
+    assert unknown.body["errors"][0]["allowed"] == ["banner", "native", "video", "audio"]
+    await api.publisher.start()
+    redis = control_redis(valkey)
+    (line_item,) = (await read_catalogue(redis)).line_items
+    await redis.aclose()
+    assert line_item.caps == (FrequencyCap(9, 3_600), FrequencyCap(2, 3_600, Format.BANNER))
+
+
+async def test_a_cap_of_a_format_that_no_creative_has_is_warned_of(shop: Shop) -> None:
+    caps = [{"impressions": 2, "window_s": 3_600, "format": "video"}]
+    made = await shop.caller.post("/v1/line-items", shop.line_item(caps=caps))
+    assert [(one["pointer"], one["code"], one["message"]) for one in made.body["warnings"]] == [
+        ("/caps/0/format", "no_effect", "no creative is of the format video: the cap has no effect")
+    ]
 
 
 async def test_a_rule_with_an_error_says_where(shop: Shop) -> None:

@@ -8,8 +8,11 @@ import numpy as np
 
 from bidder.decision.model_file import FieldVocabulary, Model, load_model
 from bidder.diagnosis.explain import Explainer
-from core.model import Clearing, Creative, Goal, LineItem
+from core.model import Clearing, Creative, Format, FrequencyCap, Goal, LineItem
 from core.money import parse_decimal
+from core.reasons import NoBid
+from core.ring import record_number
+from core.terms import FORMATS_BY_NUMBER
 from tests.kit.bidding import NOBODY, NOW_MS, KnownProfiles, Shopper, ShopState, TestBidder, bids_of
 from tests.kit.catalogues import EXCHANGE, SIZES, catalogue, creative, line_item, native_creative
 from tests.kit.naive_pricing import priced
@@ -141,3 +144,53 @@ async def test_an_explanation_tells_of_each_format() -> None:
     outcomes = {each.format: (each.winner, [r.reason for r in each.line_items[0].reasons]) for each in told.impressions}
     assert outcomes == {"banner": (None, ["size"]), "native": (1, [])}
     assert parse_decimal(told.impressions[1].line_items[0].price.bid_cpm) == 2_000_000
+
+
+ADS_OF_BOTH = (native_creative(1, 1), creative(2, 1))
+ONE_NATIVE_AD = (FrequencyCap(impressions=1, window_s=3_600, format=Format.NATIVE),)
+
+
+def capped_bidder() -> TestBidder:
+    """A bidder of one line item with a banner and a native ad, of which a person sees one native ad an hour."""
+    return TestBidder(catalogue(line_item(1, creative_ids=(1, 2), caps=ONE_NATIVE_AD), creatives=ADS_OF_BOTH))
+
+
+def who_saw(*formats: str) -> Shopper:
+    numbers = [record_number(1, FORMATS_BY_NUMBER.index(each)) for each in formats]
+    return Shopper(shown=tuple((number, NOW_MS // 1000 - 60) for number in numbers))
+
+
+def known(raw: dict[str, Any]) -> dict[str, Any]:
+    return {**raw, "user": {"buyeruid": "u" * 22}}
+
+
+def test_a_cap_of_one_format_leaves_the_others() -> None:
+    only_native = known(raw_request(imp=[{"id": "1", "native": native_imp()}], regs={"gdpr": 0}))
+    for shopper, mtypes, of_native in (
+        (who_saw(), {1, 4}, True),
+        (who_saw("banner", "banner"), {1, 4}, True),
+        (who_saw("native"), {1}, False),
+        (who_saw(""), {1}, False),
+    ):
+        bidder = capped_bidder()
+        (bid,) = bids_of(bidder.answer(known(both()), shopper))
+        assert bid["mtype"] in mtypes
+        assert bool(bids_of(bidder.answer(only_native, shopper))) is of_native
+
+
+def test_the_funnel_counts_a_cap_of_one_format_on_that_format_alone() -> None:
+    bidder = capped_bidder()
+    bidder.answer(known(both()), who_saw("native"))
+    taken = bidder.snapshot.counts.take()
+    list(taken.fold())
+    assert taken.counts[NoBid.FREQUENCY_CAP.index].tolist() == [1], "of two places, one a format"
+
+
+async def test_an_explanation_tells_of_a_cap_where_it_holds() -> None:
+    bidder = capped_bidder()
+    explainer = Explainer(KnownProfiles({"u" * 22: who_saw("native")}), bidder.policy, bidder.clock)
+    told = await explainer.explain(body_of(known(both())), "demo", bidder.snapshot)
+    reasons = {each.format: [r.detail for r in each.line_items[0].reasons] for each in told.impressions}
+    assert reasons["banner"] == []
+    (detail,) = reasons["native"]
+    assert detail.startswith("line item cap 1 of 1 native impressions in 1 h, free again at ")

@@ -6,8 +6,8 @@ import pytest
 
 from core import keys
 from core.clock import ManualClock
+from core.ring import RING_RECORDS
 from pacing.budgets.timing import lease_day
-from pacing.caps import RING_RECORDS
 from pacing.notices.conversions import ConversionDesk, Credit, Windows
 from pacing.notices.touches import MAX_TOUCHES, Touch, TouchKind, record_touch
 from tests.kit.money import ADVERTISER, LANDING, LINE_ITEM, USER, Shop

@@ -9,7 +9,7 @@ from bidder.decision.bids_out import BidsOut
 from core.clock import ManualClock, SystemClock
 from core.keys import user_profile
 from core.model import Catalogue, FrequencyCap
-from pacing.caps import pack_record
+from core.ring import pack_record
 from segments.profiles.reading import ProfileReader
 from tests.kit.money import LINE_ITEM, USER, Shop, catalogue, line_item
 

@@ -9,8 +9,9 @@ import pytest
 from yarl import URL
 
 from core.clock import ManualClock
-from core.keys import USER_AUDIT, client_user, exchange_user
+from core.keys import USER_AUDIT, client_user, exchange_user, user_profile
 from core.model import Segment
+from core.ring import pack_record, record_number
 from segments.facts.event import person_digest
 from tests.kit.profiles import catalogue
 from tests.kit.tracker import API_KEY, Shop, shop
@@ -435,6 +436,16 @@ async def test_opting_out_erases_the_profile_and_keeps_events_out(valkey: str, c
         assert await site.rig.facts(user) is None
         sync = await site.client.get("/sync/demo?gdpr=0", allow_redirects=False)
         assert sync.status == 200
+
+
+async def test_an_export_has_the_impressions_with_their_formats(valkey: str, clock: ManualClock) -> None:
+    async with shop(valkey, clock) as site:
+        await site.client.post("/e/1", json=VIEW)
+        user = site.user_id()
+        ring = pack_record(7, 1_790_000_000) + pack_record(record_number(7, 2), 1_790_000_060) + b"cut"
+        await site.rig.store.commands([("HSET", user_profile(user), "i", ring)])
+        export = await site.identities.export(user, "test")
+        assert export.impressions == ((7, 1_790_000_000, ""), (7, 1_790_000_060, "video"))
 
 
 async def test_an_erased_profile_does_not_come_back_with_an_event_on_its_way(valkey: str, clock: ManualClock) -> None:

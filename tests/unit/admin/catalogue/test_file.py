@@ -11,10 +11,11 @@ from admin.seed.catalogue import demo_catalogue, seed_demo
 from admin.store.catalogue import CatalogueStore
 from admin.store.changes import CLI
 from admin.store.database import Database
-from admin.store.kinds import ADVERTISERS
+from admin.store.kinds import ADVERTISERS, LINE_ITEMS
 from admin.store.migrate import migrate
 from core.clock import ManualClock
-from core.errors import CatalogueError
+from core.errors import CatalogueError, ConflictError
+from core.ids import MAX_LINE_ITEM_ID
 
 
 @pytest.fixture
@@ -97,6 +98,28 @@ async def test_ids_given_by_a_file_are_not_given_out_again(store: CatalogueStore
     await import_bytes(store, msgspec.json.encode(document), CLI)
     async with store.write(CLI) as writer:
         assert await writer.reserve_ids(ADVERTISERS, 2) == range(42, 44)
+
+
+PRICES = {"bid": {"amount": "1"}, "max_cpm": {"amount": "2"}}
+
+
+async def test_line_items_have_ids_that_fit_into_the_records_of_impressions(store: CatalogueStore) -> None:
+    last = {"id": MAX_LINE_ITEM_ID, "advertiser_id": 1, "campaign_id": 1, "name": "l"} | PRICES
+    document = {
+        "format": FORMAT,
+        "advertisers": [{"id": 1, "name": "Shop"}],
+        "campaigns": [{"id": 1, "advertiser_id": 1, "name": "c"}],
+        "line_items": [last, {**last, "id": MAX_LINE_ITEM_ID + 1}],
+    }
+    with pytest.raises(CatalogueError) as caught:
+        await import_bytes(store, msgspec.json.encode(document), CLI)
+    assert [(fault.pointer, fault.message) for fault in caught.value.faults] == [
+        ("/line_items/1/id", "every line item of a file has an id from 1 to 536870910")
+    ]
+    await import_bytes(store, msgspec.json.encode({**document, "line_items": [last]}), CLI)
+    async with store.write(CLI) as writer:
+        with pytest.raises(ConflictError, match="no more ids for line-items: they go up to 536870910"):
+            await writer.reserve_ids(LINE_ITEMS, 1)
 
 
 def test_the_demo_has_what_a_believable_demo_needs() -> None:

@@ -21,6 +21,7 @@ _VALUES: list[tuple[InputKind, Any]] = [
     ("list", ["POL", "DEU"]),
     ("numbers", [1, 20]),
     ("caps", [{"impressions": 12, "window_s": 86_400}, {"impressions": 3, "window_s": 5_400}]),
+    ("caps", [{"impressions": 2, "window_s": 60, "format": "video"}, {"impressions": 3, "window_s": 60}]),
     ("json", {"margin_ppm": 60_000}),
     (
         "modifiers",

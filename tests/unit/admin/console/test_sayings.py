@@ -68,6 +68,7 @@ WHOLE: Final = (
     "wants one of 7 and all of 7, 7 and 7 more, user is in none",
     "line item cap 7 of 7 in 7 h, free again at 7",
     "budget share cap 7 of 7 in 7 d",
+    "campaign cap 7 of 7 video impressions in 7 h, free again at 7",
     "campaign cap 7 of 7 in 7 d",
     "advertiser cap 7 of 7 in 7 d, free again at 7",
     "budget share 7 of the total budget 7 of 7 7 spent, 7 left",

@@ -9,11 +9,12 @@ import pytest
 from bidder.decision.bids_out import MAX_BIDS_OUT, BidsOut
 from bidder.decision.pipeline import respond, screen
 from bidder.request.auction import Auction
-from core.model import Exchange, FrequencyCap
-from pacing.caps import pack_record
+from core.model import Exchange, Format, FrequencyCap
+from core.ring import pack_record, record_number
+from core.terms import FORMATS_BY_NUMBER
 from tests.kit.bidding import Shopper, TestBidder, bids_of, profile_batch
-from tests.kit.catalogues import catalogue, line_item
-from tests.kit.openrtb import USER_ID, raw_request
+from tests.kit.catalogues import catalogue, creative, line_item, native_creative
+from tests.kit.openrtb import USER_ID, native_imp, raw_request
 
 DAY_S = 86_400
 CAP_1 = (FrequencyCap(impressions=1, window_s=DAY_S),)
@@ -144,6 +145,47 @@ def test_other_users_tests_and_line_items_without_caps_are_not_concerned() -> No
     assert len(bidder.snapshot.out or ()) == 0
     bidder = bidder_of(line_item(1, caps=CAP_1))
     assert batch(bidder, {**request(1), "test": 1}, request(2)) == [[1], [1]]
+
+
+NATIVE = record_number(1, FORMATS_BY_NUMBER.index("native"))
+
+
+def of_two_formats(*caps: FrequencyCap) -> TestBidder:
+    """A bidder of one line item, which has a banner and a native ad."""
+    return bidder_of(line_item(1, creative_ids=(1, 2), caps=caps), creatives=(native_creative(1, 1), creative(2, 1)))
+
+
+def place(number: int, *formats: str) -> dict[str, Any]:
+    offers = {"banner": {"w": 300, "h": 250}, "native": native_imp()}
+    return {**request(number), "imp": [{"id": "1", **{name: offers[name] for name in formats}}]}
+
+
+def test_a_bid_in_one_format_leaves_room_for_the_other() -> None:
+    bidder = of_two_formats(FrequencyCap(1, DAY_S, Format.NATIVE))
+    assert batch(bidder, place(1, "native"), place(2, "native"), place(3, "banner")) == [[1], [], [1]]
+    assert batch(bidder, place(4, "native")) == [[]]
+    assert batch(bidder, place(5, "banner")) == [[1]]
+
+
+def test_a_place_of_two_formats_gets_the_one_that_a_bid_of_the_batch_left() -> None:
+    bidder = of_two_formats(FrequencyCap(1, DAY_S, Format.NATIVE), FrequencyCap(2, DAY_S, Format.BANNER))
+    assert batch(bidder, *(place(number, "native", "banner") for number in range(5))) == [[1], [1], [1], [], []]
+
+
+def test_a_bid_of_a_format_counts_until_that_format_is_in_the_ring() -> None:
+    bidder = of_two_formats(FrequencyCap(2, DAY_S, Format.NATIVE))
+    assert batch(bidder, place(1, "banner"), place(2, "native")) == [[1], [1]]
+    bidder.clock.advance(1.0)
+    billed = ((NATIVE, bidder.clock.now_ms() // 1000),)
+    assert batch(bidder, place(3, "native"), place(4, "native"), shown=billed) == [[1], []]
+
+
+def test_a_loss_ends_the_count_of_a_bid_of_any_format() -> None:
+    bidder = of_two_formats(FrequencyCap(1, DAY_S, Format.NATIVE))
+    assert batch(bidder, place(1, "native")) == [[1]]
+    told = ((1, bidder.clock.now_ms() // 1000),)
+    bidder.clock.advance(1.0)
+    assert batch(bidder, place(2, "native"), place(3, "native"), lost=told) == [[1], []]
 
 
 def test_what_is_remembered_is_bounded_and_forgotten_in_time() -> None:

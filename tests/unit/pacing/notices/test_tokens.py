@@ -9,8 +9,9 @@ from msgspec import structs
 from core.errors import ConfigError
 from core.model import AuctionType, BillingEvent, Clearing, PriceEncryption, UnreadablePrice
 from core.money import MAX_CPM_MICROS
+from core.terms import FORMATS_BY_NUMBER
 from pacing.budgets.timing import DEFAULT_MAX_AGE_S, MAX_CLOCK_SKEW_S
-from pacing.notices.claims import FORMATS, Claims, Terms, landing_digest
+from pacing.notices.claims import Claims, Terms, landing_digest
 from pacing.notices.tokens import TOKEN_CHARS, TokenError, TokenFault, TokenSigner
 from tests.kit.old_tokens import old_token
 
@@ -42,7 +43,7 @@ claims_of_any_kind = st.builds(
         st.sampled_from(UnreadablePrice),
     ),
     auction_type=st.sampled_from(AuctionType),
-    format=st.sampled_from(FORMATS),
+    format=st.sampled_from(FORMATS_BY_NUMBER),
     multiplier_milli=st.integers(0, 2**32 - 1),
     shading=st.integers(0, 2**16 - 1),
     arm=st.integers(0, 255),

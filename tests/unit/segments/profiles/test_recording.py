@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pacing.caps import pack_record
+from core.ring import pack_record
 from segments.facts.layout import HEADER, HOT_VERSION
 from segments.profiles.reading import ProfileBatch, decode
 from segments.profiles.recording import RECORDED_USER, RecordedProfiles, batch_of, pack_profile, unpack_profile
