@@ -27,7 +27,8 @@ ANY_FORMAT: Final = 0
 
 _RECORD = struct.Struct("<II")
 _FORMAT_SHIFT: Final = 29
-_LINE_ITEM: Final = (1 << _FORMAT_SHIFT) - 1
+LINE_ITEM_BITS: Final = (1 << _FORMAT_SHIFT) - 1
+"""Masks the line item of a record's number where `line_item_of` would be called for each record of a bid request."""
 
 
 def record_number(line_item_id: int, format_number: int) -> int:
@@ -37,7 +38,7 @@ def record_number(line_item_id: int, format_number: int) -> int:
 
 def line_item_of(number: int) -> int:
     """The line item that a record's number names."""
-    return number & _LINE_ITEM
+    return number & LINE_ITEM_BITS
 
 
 def format_of(number: int) -> int:
@@ -61,7 +62,7 @@ def recent_impressions(ring: bytes, since_s: int) -> dict[int, int]:
     counts: dict[int, int] = {}
     for number, shown_s in records(ring):
         if shown_s > since_s:
-            line_item = line_item_of(number)
+            line_item = number & LINE_ITEM_BITS
             counts[line_item] = counts.get(line_item, 0) + 1
     return counts
 

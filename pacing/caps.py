@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from core.model import Advertiser, Campaign, Catalogue, FrequencyCap, LineItem, Status
 from core.moments import duration_text, moment_text
 from core.reasons import NoBid
-from core.ring import ANY_FORMAT, format_of, line_item_of, record_number, records
+from core.ring import ANY_FORMAT, LINE_ITEM_BITS, format_of, line_item_of, record_number, records
 from core.terms import FORMATS_BY_NUMBER
 from pacing.budgets.blocks import BlockBook
 from pacing.budgets.pools import PoolKey
@@ -378,7 +378,7 @@ class CapTable:
 def _times_by_line_item(ring: bytes) -> dict[int, list[int]]:
     shown: dict[int, list[int]] = {}
     for number, shown_s in records(ring):
-        shown.setdefault(line_item_of(number), []).append(shown_s)
+        shown.setdefault(number & LINE_ITEM_BITS, []).append(shown_s)
     return shown
 
 

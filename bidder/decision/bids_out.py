@@ -63,7 +63,7 @@ class BidsOut:
         if bids is None:
             return ring
         shown: dict[int, int] = {}
-        out, gone = b"", list(records(lost))
+        out, gone = b"", list(records(lost)) if lost else []
         for number, made_s, until_ms in bids:
             if until_ms <= now_ms:
                 continue

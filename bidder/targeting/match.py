@@ -153,10 +153,7 @@ class Matcher:
         """Take the line items out that the user has seen too often; where nobody else is left, that is why."""
         hits = len(auction.impressions) * self._weight
         out = self._positions(blocked.pools, counts, hits)
-        out_of = {
-            name: self._positions(pools, counts, _number_of(auction, name) * self._weight)
-            for name, pools in blocked.formats.items()
-        }
+        out_of = self._positions_by_format(blocked, auction, counts) if blocked.formats else {}
         wanted = left = 0
         for impression in auction.impressions:
             seen_too_often = out | out_of.get(impression.offer.format, 0) if out_of else out
@@ -181,6 +178,14 @@ class Matcher:
             if out and self._weight:
                 positions = to_flags(out, self.index.count).nonzero()[0]
                 counts.count_pairs(positions, np.full(len(positions), NoBid.LOOK_UP_FAILED.index))
+
+    def _positions_by_format(self, blocked: Blocked, auction: Auction, counts: FunnelCounts) -> dict[str, int]:
+        """The sets of line items that may not bid in one format, each counted on the impressions of that format."""
+        formats = [impression.offer.format for impression in auction.impressions]
+        return {
+            name: self._positions(pools, counts, formats.count(name) * self._weight)
+            for name, pools in blocked.formats.items()
+        }
 
     def _positions(self, pools: Mapping[PoolKey, NoBid], counts: FunnelCounts, hits: int) -> int:
         """The set of line items whose caps or gaps are reached, counted as excluded from `hits` impressions."""
@@ -215,11 +220,6 @@ class Matcher:
                 blocked = sum(1 << at for at in index.positions_of(reached.pool))
                 found.append((reached.reason, ~blocked, reached.text))
         return found
-
-
-def _number_of(auction: Auction, of_format: str) -> int:
-    """How many of the auction's impressions are of a format."""
-    return sum(impression.offer.format == of_format for impression in auction.impressions)
 
 
 def _deals_of(auction: Auction, impression: Impression) -> tuple[int, tuple[str, ...], bool]:
