@@ -28,8 +28,10 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-DRAWS: Final = 6
-"""How often each user's impressions are drawn, where caps count."""
+LEAST_DRAWS: Final = 6
+MOST_DRAWS: Final = 60
+"""How often each person's impressions are drawn, where caps count: the fewer there are, the more often."""
+_DRAWN: Final = 20_000
 _HALVINGS: Final = 22
 _CAPPED_HALVINGS: Final = 9
 
@@ -102,7 +104,8 @@ class Forecaster:
             [FORMATS_BY_NUMBER.index(each.decode()) for each in self._trials["format"].tolist()], int
         )
         self._caps = _caps_by_format(line_item)
-        self._chance = np.random.default_rng(1).random((DRAWS, len(self._trials)))
+        draws = max(LEAST_DRAWS, min(MOST_DRAWS, _DRAWN // max(len(self._trials), 1)))
+        self._chance = np.random.default_rng(1).random((draws, len(self._trials)))
 
     def _first_ms(self) -> float:
         return float(self._trials["at_ms"][0]) if len(self._trials) else 0.0
@@ -111,7 +114,7 @@ class Forecaster:
         """Bid `factor` times what the line item is told to bid; a factor above 1 raises its maximum as well."""
         count = len(self._trials)
         wins, price, made, first, multiplier = np.zeros((5, count))
-        rows, seen = np.arange(count), tuple(_Seen({}, {}) for _draw in range(DRAWS))
+        rows, seen = np.arange(count), tuple(_Seen({}, {}) for _draw in self._chance)
         is_paced = self._line_item.pacing is Pacing.EVEN
         highest = SPEND_ALL_MULTIPLIER if self._line_item.spend_all and is_paced else 1.0
         left = _Budget(self._line_item, self._days)
@@ -229,8 +232,8 @@ class Forecaster:
                     bid.append(at)
                     if won[at]:
                         self._show(seen, person, of_format, now)
-            made[order[bid]] += 1 / DRAWS
-        return made, then
+            made[order[bid]] += 1
+        return made / len(then), then
 
     def _show(self, seen: _Seen, person: int, of_format: int, now: int) -> None:
         """Note an impression of a person, and until when caps leave no room for another."""
@@ -257,7 +260,7 @@ class Forecaster:
         ]  # fmt: skip
         return ForecastRun(
             float(bids.sum()), float(expected.sum()), float(spend.sum()), float((expected * trials["click"]).sum()),
-            self._reach(first), tuple(told), self._losing(made), wins,
+            min(self._reach(first), float(expected.sum())), tuple(told), self._losing(made), wins,
         )  # fmt: skip
 
     def _reach(self, first: Floats) -> float:

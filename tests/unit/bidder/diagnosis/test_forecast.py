@@ -73,6 +73,13 @@ def test_caps_take_nothing_from_people_who_hardly_ever_see_it() -> None:
     assert run.reach == pytest.approx(50)
 
 
+def test_under_a_cap_of_one_as_many_people_are_reached_as_there_are_impressions() -> None:
+    visits = [trial(person, hour, 100 * person + hour) for hour in range(4) for person in range(1, 11)]
+    run = foretold(capped(FrequencyCap(1, DAY_S)), visits, chance=0.3)
+    assert run.reach == pytest.approx(10 * (1 - 0.7**4), rel=0.05)
+    assert run.reach <= run.impressions == pytest.approx(run.reach, rel=0.05)
+
+
 def test_caps_look_back_over_midnight() -> None:
     daily = [trial(1, 24 * day + 12, day) for day in range(4)]
     run = foretold(capped(FrequencyCap(1, 3 * DAY_S)), daily, days=4.0)
