@@ -212,7 +212,8 @@ def _cap(text: str) -> dict[str, Any]:
     found = _CAP.fullmatch(text)
     if not found:
         raise ValueError(
-            "write caps like 12/1d, 3/1h video: impressions, then days, hours, minutes or seconds, then a format if any"
+            "write caps like 12/1d, 3/1h video: impressions, then days, hours, minutes or seconds; then banner, "
+            "native, video or audio where one format alone counts"
         )
     impressions, count, unit, of_format = found.groups()
     return {"impressions": int(impressions), "window_s": int(count) * _UNITS[unit], "format": of_format}

@@ -43,7 +43,10 @@ _OF_FORMS: Final = (
     N_("write an amount like 12.50"),
     N_("write a whole number"),
     N_("write a date and time like 2026-11-30 18:00"),
-    N_("write caps like 12/1d, 3/1h video: impressions, then days, hours, minutes or seconds, then a format if any"),
+    N_(
+        "write caps like 12/1d, 3/1h video: impressions, then days, hours, minutes or seconds; then banner, native, "
+        "video or audio where one format alone counts"
+    ),
     N_("this is not JSON: {fault}"),
     N_("JSON is malformed: {fault} (byte {count})"),
     N_("Input data was truncated"),

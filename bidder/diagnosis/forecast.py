@@ -1,12 +1,13 @@
 """From trials to a forecast: what a line item would have bid, won, spent and sold on recorded traffic.
 
-Chances are expectations, not draws, but for caps: a user's impressions are drawn several times from the chances, since
-whether a cap is reached depends on what came before. Pacing is the fluid limit of what the controller does: of each day
-the one multiplier with which its budget lasts, none above 1 (10 where a line item is to spend all). Money is the
-advertiser's.
+Chances are expectations, not draws, but for caps: a person's impressions are drawn several times from the chances,
+since whether a cap is reached depends on what came before, and a bid is made as often as caps let it be. Pacing is the
+fluid limit of what the controller does: of each day the one multiplier with which its budget lasts, none above 1 (10
+where a line item is to spend all). Money is the advertiser's.
 """
 
 import datetime
+import functools
 import zoneinfo
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -18,14 +19,19 @@ from bidder.diagnosis.trials import Trials
 from bidder.diagnosis.win_curves import WinCurves
 from core.model import AuctionType, LineItem, Pacing
 from core.money import GROSZ_CPM_MICROS
+from core.ring import ANY_FORMAT
+from core.terms import FORMATS_BY_NUMBER
 from pacing.budgets.pools import SPEND_ALL_MULTIPLIER
 from pacing.landscape.curve import shaded
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-DRAWS: Final = 6
-"""How often each user's impressions are drawn, where caps count."""
+LEAST_DRAWS: Final = 6
+MOST_DRAWS: Final = 60
+"""How often each person's impressions are drawn, where caps count: the fewer there are, the more often."""
+_DRAWN: Final = 20_000
 _HALVINGS: Final = 22
 _CAPPED_HALVINGS: Final = 9
 
@@ -55,6 +61,23 @@ class ForecastRun(NamedTuple):
     wins: Floats  # the chance of each trial
 
 
+class _Seen(NamedTuple):
+    """What people have seen in one draw, by the number of the person and, added to it, that of the format."""
+
+    times: dict[int, tuple[int, ...]]  # moments of impressions, no more than caps ask for
+    until: dict[int, int]  # when caps leave room for another one
+
+
+class _Outcome(NamedTuple):
+    """What comes of each trial of a day."""
+
+    wins: Floats  # the chance that it is bid on and won
+    price: Floats  # CPM paid
+    made: Floats  # the chance that it is bid on
+    first: Floats  # the chance to win it for somebody who has seen nothing yet
+    seen: tuple[_Seen, ...]  # at the end of the day, of each draw
+
+
 class Forecaster:
     """Runs the trials of one line item against win curves. `steps` shade bids at first price."""
 
@@ -74,9 +97,15 @@ class Forecaster:
         _people, self._person = np.unique(
             np.where(self._trials["person"] > 0, self._trials["person"], self._trials["request"]), return_inverse=True
         )
-        self._is_capped = bool(line_item.caps or line_item.min_gap_s)
-        self._left = np.ones(len(self._trials))  # the part of each chance to win that caps left
-        self._chance = np.random.default_rng(1).random((DRAWS, len(self._trials)))
+        several = line_item.several_per_request
+        spots = self._trials[["request", "place"]] if several else self._trials["request"]
+        _spots, self._spot = np.unique(spots, return_inverse=True)  # where only one bid can be made
+        self._format = np.array(
+            [FORMATS_BY_NUMBER.index(each.decode()) for each in self._trials["format"].tolist()], int
+        )
+        self._caps = _caps_by_format(line_item)
+        draws = max(LEAST_DRAWS, min(MOST_DRAWS, _DRAWN // max(len(self._trials), 1)))
+        self._chance = np.random.default_rng(1).random((draws, len(self._trials)))
 
     def _first_ms(self) -> float:
         return float(self._trials["at_ms"][0]) if len(self._trials) else 0.0
@@ -84,87 +113,96 @@ class Forecaster:
     def run(self, factor: float = 1.0) -> ForecastRun:
         """Bid `factor` times what the line item is told to bid; a factor above 1 raises its maximum as well."""
         count = len(self._trials)
-        multiplier, rows = np.zeros(count), np.arange(count)
+        wins, price, made, first, multiplier = np.zeros((5, count))
+        rows, seen = np.arange(count), tuple(_Seen({}, {}) for _draw in self._chance)
         is_paced = self._line_item.pacing is Pacing.EVEN
         highest = SPEND_ALL_MULTIPLIER if self._line_item.spend_all and is_paced else 1.0
-        wins, price, bids = np.zeros(count), np.zeros(count), np.zeros(count)
         left = _Budget(self._line_item, self._days)
         for day in np.unique(self._day).tolist():
             of_day = rows[self._day == day]
-            part = self._part_of_day(of_day)
-            allowed = left.of_day(part)
-            outcome = self._paced(of_day, factor, allowed, highest) if is_paced else self._asap(of_day, factor, allowed)
-            wins[of_day], price[of_day], bids[of_day], multiplier[of_day] = outcome
-            left.take(*self._spent(of_day, wins[of_day], price[of_day]))
-        return self._told(wins, price, bids, multiplier)
+            allowed = left.of_day(self._part_of_day(of_day))
+            bid = functools.partial(self._outcome, factor=factor, seen=seen)
+            outcome, multiplier[of_day] = (
+                self._paced(of_day, bid, allowed, highest) if is_paced else self._asap(of_day, bid, allowed)
+            )
+            wins[of_day], price[of_day], made[of_day], first[of_day], seen = outcome
+            left.take(*self._spent(of_day, outcome))
+        return self._told(wins, price, made, first, multiplier)
 
-    def _part_of_day(self, rows: NDArray[np.int64]) -> float:
+    def _part_of_day(self, rows: Rows) -> float:
         """How much of a day the traffic covers: a budget of a day lasts for a day, not for the hours that were seen."""
         if self._days >= 1.0:
             return 1.0
         seen_ms = float(self._trials["at_ms"][rows].max() - self._trials["at_ms"][rows].min())
         return min(1.0, max(seen_ms / 86_400_000, self._days if len(np.unique(self._day)) == 1 else 0.0))
 
-    def _spent(self, rows: NDArray[np.int64], wins: Floats, price: Floats) -> tuple[float, float]:
-        expected = wins * self._trials["weight"][rows]
-        micros = price / 1000 / self._trials["rate"][rows]
+    def _spent(self, rows: Rows, outcome: _Outcome) -> tuple[float, float]:
+        expected = outcome.wins * self._trials["weight"][rows]
+        micros = outcome.price / 1000 / self._trials["rate"][rows]
         return float((expected * micros).sum()), float(expected.sum())
 
     def _paced(
-        self, rows: NDArray[np.int64], factor: float, allowed: tuple[float, float], highest: float
-    ) -> tuple[Floats, Floats, Floats, Floats]:
-        """The outcome with the multiplier that makes a day's budget last."""
+        self,
+        rows: Rows,
+        bid: Callable[[Rows, float], _Outcome],
+        allowed: tuple[float, float],
+        highest: float,
+    ) -> tuple[_Outcome, float]:
+        """The outcome with the multiplier that makes a day's budget last, and the multiplier."""
         low, high = 0.0, highest
-        best = self._outcome(rows, factor, high)
+        best = bid(rows, high)
         if self._fits(rows, best, allowed):
-            return (*best, np.full(len(rows), high))
-        for _ in range(_CAPPED_HALVINGS if self._is_capped else _HALVINGS):
+            return best, high
+        for _ in range(_CAPPED_HALVINGS if any(self._caps) else _HALVINGS):
             middle = (low + high) / 2
-            tried = self._outcome(rows, factor, middle)
-            if self._fits(rows, tried, allowed):
-                low, best = middle, tried
+            if self._fits(rows, bid(rows, middle), allowed):
+                low = middle
             else:
                 high = middle
-        best = self._outcome(rows, factor, low)
         # Bids lie on a grid, so that no multiplier spends exactly the budget: the controller alternates between two.
-        above = self._outcome(rows, factor, high)
-        mixed = _share_above(self._spent(rows, best[0], best[1]), self._spent(rows, above[0], above[1]), allowed)
-        wins = (1 - mixed) * best[0] + mixed * above[0]
-        paid = (1 - mixed) * best[0] * best[1] + mixed * above[0] * above[1]
-        price = np.divide(paid, wins, out=best[1].copy(), where=wins > 0)
-        return wins, price, np.maximum(best[2], above[2]), np.full(len(rows), (low + high) / 2)
+        below, above = bid(rows, low), bid(rows, high)
+        mixed = _share_above(self._spent(rows, below), self._spent(rows, above), allowed)
+        return _mixed(below, above, mixed), (low + high) / 2
 
-    def _fits(
-        self, rows: NDArray[np.int64], outcome: tuple[Floats, Floats, Floats], allowed: tuple[float, float]
-    ) -> bool:
-        micros, impressions = self._spent(rows, outcome[0], outcome[1])
+    def _fits(self, rows: Rows, outcome: _Outcome, allowed: tuple[float, float]) -> bool:
+        micros, impressions = self._spent(rows, outcome)
         return micros <= allowed[0] and impressions <= allowed[1]
 
     def _asap(
-        self, rows: NDArray[np.int64], factor: float, allowed: tuple[float, float]
-    ) -> tuple[Floats, Floats, Floats, Floats]:
-        """Bids at full value until the budget is gone."""
-        wins, price, bids = self._outcome(rows, factor, 1.0)
+        self, rows: Rows, bid: Callable[[Rows, float], _Outcome], allowed: tuple[float, float]
+    ) -> tuple[_Outcome, Floats]:
+        """Bids at full value until the budget is gone, and the multiplier of each trial."""
+        wins, price, made, first, seen = bid(rows, 1.0)
         expected = wins * self._trials["weight"][rows]
         spent = np.cumsum(expected * price / 1000 / self._trials["rate"][rows])
         going = (spent <= allowed[0]) & (np.cumsum(expected) <= allowed[1])
-        return wins * going, price, bids * going, going.astype(np.float64)
+        if not going.all():
+            seen = bid(rows[going], 1.0).seen
+        return _Outcome(wins * going, price, made * going, first * going, seen), going.astype(np.float64)
 
-    def _outcome(self, rows: NDArray[np.int64], factor: float, multiplier: float) -> tuple[Floats, Floats, Floats]:
-        """Chance to win, CPM paid, and bid of each trial with one multiplier, caps counted."""
+    def _outcome(self, rows: Rows, multiplier: float, *, factor: float, seen: Sequence[_Seen]) -> _Outcome:
+        """What comes of the trials of a day with one multiplier, for people who have `seen` what days before showed."""
         trials = self._trials[rows]
         value = np.minimum(trials["value"] * factor * multiplier, trials["highest"] * max(factor, 1.0))
         bids = np.floor(value / GROSZ_CPM_MICROS + 1e-6) * GROSZ_CPM_MICROS
         bids[(bids < np.maximum(trials["least"], GROSZ_CPM_MICROS)) | (bids < trials["floor"])] = 0.0
         bids[bids <= trials["rival"]] = 0.0
-        _one_per_request(trials["request"], bids, several=self._line_item.several_per_request)
+        # In the order of time; of the bids that exclude each other the highest is the first.
+        order = np.lexsort((-bids, self._spot[rows], trials["at_ms"]))
+        order = order[bids[order] > 0]
+        first = np.zeros(len(rows))
+        first[order[_firsts(self._spot[rows][order])]] = 1.0
+        if not any(self._caps[1:]):
+            bids[first == 0] = 0.0
+            order = order[first[order] > 0]
         chance, price = np.zeros(len(rows)), np.zeros(len(rows))
         for number, cell in enumerate(self._cells.tolist()):
             mine = self._cell_of[rows] == number
             if mine.any():
                 chance[mine], price[mine] = self._of_cell(cell, trials[mine], bids[mine])
         chance[bids <= 0] = 0.0
-        return (self._capped(rows, chance) if self._is_capped else chance), price, bids
+        made, then = (first, tuple(seen)) if not any(self._caps) else self._capped(rows, order, chance, seen)
+        return _Outcome(chance * made, price, made, chance * first, then)
 
     def _of_cell(self, cell: Sequence[Any], trials: Trials, bids: Floats) -> tuple[Floats, Floats]:
         exchange, currency, width, height, kind, is_house = cell
@@ -177,75 +215,74 @@ class Forecaster:
                 sent = np.minimum(sent, bids)
         return self._curves.win(place, sent, trials["floor"], int(kind), trials["rival"] if is_house else None)
 
-    def _capped(self, rows: NDArray[np.int64], chance: Floats) -> Floats:
-        """The chances that are left by the caps on how often a user sees the line item."""
-        caps = [(cap.impressions, cap.window_s * 1000, cap.format or "") for cap in self._line_item.caps]
-        if self._line_item.min_gap_s:
-            caps.append((1, self._line_item.min_gap_s * 1000, ""))
-        at_ms, person = self._trials["at_ms"][rows], self._person[rows]
-        formats = self._trials["format"][rows].astype("U6").tolist()
-        kept = np.zeros(len(rows))
-        for draw in self._chance[:, rows]:
-            won = draw < chance
-            shown: dict[tuple[int, str], list[int]] = {}  # moments by person and format, "" for all formats
-            for at in won.nonzero()[0].tolist():
-                who, now, own = int(person[at]), int(at_ms[at]), formats[at]
-                if all(
-                    _leaves_room(shown.get((who, name), ()), most, now - window)
-                    for most, window, name in caps
-                    if name in ("", own)
-                ):
-                    for name in ("", own):
-                        shown.setdefault((who, name), []).append(now)
-                    kept[at] += 1
-        # Averaged over all that was drawn for a user: the part of what would have been won that the caps leave.
-        would = (self._chance[:, rows] < chance).sum(axis=0)
-        shares = np.bincount(person, kept, self._person.max() + 1) / np.maximum(
-            np.bincount(person, would, self._person.max() + 1), 1
-        )
-        self._left[rows] = shares[person]
-        return chance * self._left[rows]
+    def _capped(
+        self, rows: Rows, order: Rows, chance: Floats, before: Sequence[_Seen]
+    ) -> tuple[Floats, tuple[_Seen, ...]]:
+        """How likely caps let each bid be made, and what people have seen then. Bids are asked in `order`."""
+        at_ms = self._trials["at_ms"][rows[order]].tolist()
+        spots = self._spot[rows[order]].tolist()
+        people = (self._person[rows[order]] * len(FORMATS_BY_NUMBER)).tolist()  # room for the formats of each
+        formats = self._format[rows[order]].tolist()
+        made, then = np.zeros(len(rows)), tuple(_Seen(dict(each.times), dict(each.until)) for each in before)
+        for seen, draw in zip(then, self._chance[:, rows[order]], strict=True):
+            won, until, taken, bid = (draw < chance[order]).tolist(), seen.until.get, -1, []
+            for at, (now, spot, person, of_format) in enumerate(zip(at_ms, spots, people, formats, strict=True)):
+                if spot != taken and until(person, 0) <= now and until(person + of_format, 0) <= now:
+                    taken = spot
+                    bid.append(at)
+                    if won[at]:
+                        self._show(seen, person, of_format, now)
+            made[order[bid]] += 1
+        return made / len(then), then
 
-    def _told(self, wins: Floats, price: Floats, bids: Floats, multiplier: Floats) -> ForecastRun:
+    def _show(self, seen: _Seen, person: int, of_format: int, now: int) -> None:
+        """Note an impression of a person, and until when caps leave no room for another."""
+        for number in (ANY_FORMAT, of_format):
+            caps = self._caps[number]
+            if caps:
+                key = person + number
+                times = seen.times[key] = (*seen.times.get(key, ()), now)[-max(most for most, _window in caps) :]
+                seen.until[key] = max(times[-most] + window if len(times) >= most else 0 for most, window in caps)
+
+    def _told(self, wins: Floats, price: Floats, made: Floats, first: Floats, multiplier: Floats) -> ForecastRun:
         trials = self._trials
         expected = wins * trials["weight"]
         spend = expected * price / 1000 / trials["rate"]
-        made = (bids > 0) * trials["weight"]
+        bids = made * trials["weight"]
         hours = trials["at_ms"] // 3_600_000
         told = [
             TrafficHour(
-                hour, float(made[mine].sum()), float(expected[mine].sum()), float(spend[mine].sum()),
+                hour, float(bids[mine].sum()), float(expected[mine].sum()), float(spend[mine].sum()),
                 float(multiplier[mine].mean()),
             )
             for hour in np.unique(hours).tolist()
             for mine in (hours == hour,)
         ]  # fmt: skip
         return ForecastRun(
-            float(made.sum()), float(expected.sum()), float(spend.sum()), float((expected * trials["click"]).sum()),
-            self._reach(wins), tuple(told), self._losing(bids), wins,
+            float(bids.sum()), float(expected.sum()), float(spend.sum()), float((expected * trials["click"]).sum()),
+            min(self._reach(first), float(expected.sum())), tuple(told), self._losing(made), wins,
         )  # fmt: skip
 
-    def _reach(self, wins: Floats) -> float:
+    def _reach(self, first: Floats) -> float:
         """People who would see it at least once. No cap keeps a person from the first impression, so none counts."""
-        if not len(wins):
+        if not len(first):
             return 0.0
         nobody = np.zeros(self._person.max() + 1)
-        chance = np.divide(wins, self._left, out=np.zeros(len(wins)), where=self._left > 0)
-        np.add.at(nobody, self._person, np.log1p(-np.minimum(chance, 1 - 1e-12)))
+        np.add.at(nobody, self._person, np.log1p(-np.minimum(first, 1 - 1e-12)))
         weight = np.zeros(len(nobody))
         weight[self._person] = np.where(self._trials["person"] > 0, self._trials["weight"], 0.0)
         return float(((1.0 - np.exp(nobody)) * weight).sum())
 
-    def _losing(self, bids: Floats) -> dict[int, tuple[float, float]]:
+    def _losing(self, made: Floats) -> dict[int, tuple[float, float]]:
         """What our other line items would have won where this one bids in their place."""
         trials, lost = self._trials, dict[int, tuple[float, float]]()
-        beaten = (bids > 0) & (trials["rival"] > 0)
+        beaten = (made > 0) & (trials["rival"] > 0)
         for number, cell in enumerate(self._cells.tolist()):
             mine = beaten & (self._cell_of == number)
             if not mine.any():
                 continue
             chance, price = self._of_cell(cell, trials[mine], trials["rival"][mine])
-            impressions = chance * trials["weight"][mine]
+            impressions = chance * made[mine] * trials["weight"][mine]
             for line_item, seen, micros in zip(
                 trials["rival_line_item"][mine].tolist(), impressions.tolist(),
                 (impressions * price / 1000 / trials["rate"][mine]).tolist(), strict=True,
@@ -278,9 +315,25 @@ class _Budget:
         self._days_left = max(self._days_left - 1.0, 1.0)
 
 
-def _leaves_room(times: Sequence[int], most: int, since: int) -> bool:
-    """Whether a cap of `most` impressions after `since` admits another; `times` ascends."""
-    return most > 0 and (len(times) < most or times[-most] <= since)
+def _caps_by_format(line_item: LineItem) -> tuple[tuple[tuple[int, int], ...], ...]:
+    """Caps and gap as (impressions, window in ms): of all formats together, then of each by its number."""
+    caps = [(cap.impressions, cap.window_s * 1000, cap.format or "") for cap in line_item.caps]
+    if line_item.min_gap_s:
+        caps.append((1, line_item.min_gap_s * 1000, ""))
+    return tuple(
+        tuple((most, window) for most, window, of_format in caps if of_format == name) for name in FORMATS_BY_NUMBER
+    )
+
+
+def _mixed(below: _Outcome, above: _Outcome, share: float) -> _Outcome:
+    """What comes of two multipliers, where the higher one is used in a `share` of the auctions."""
+    wins, made, first = (
+        (1 - share) * low + share * high
+        for low, high in ((below.wins, above.wins), (below.made, above.made), (below.first, above.first))
+    )
+    paid = (1 - share) * below.wins * below.price + share * above.wins * above.price
+    price = np.divide(paid, wins, out=below.price.copy(), where=wins > 0)
+    return _Outcome(wins, price, made, first, (above if share > 0.5 else below).seen)
 
 
 def _or_endless(limit: int | None) -> float:
@@ -297,14 +350,9 @@ def _share_above(below: tuple[float, float], above: tuple[float, float], allowed
     return min([1.0, *(max(0.0, share) for share in shares)]) if shares else 0.0
 
 
-def _one_per_request(requests: NDArray[np.uint64], bids: Floats, *, several: bool) -> None:
-    """Leave a line item the highest of its bids in each request, unless it may have `several`; the others become 0."""
-    if several or not len(bids):
-        return
-    order = np.lexsort((-bids, requests))
-    first = np.ones(len(order), np.bool_)
-    first[1:] = requests[order][1:] != requests[order][:-1]
-    bids[order[~first]] = 0.0
+def _firsts(numbers: Rows) -> Bools:
+    """Which of the numbers differ from the one before."""
+    return np.concatenate((np.ones(min(len(numbers), 1), np.bool_), numbers[1:] != numbers[:-1]))
 
 
 def curve(

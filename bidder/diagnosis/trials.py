@@ -38,11 +38,12 @@ TRIAL: Final = np.dtype(
         ("value", "<f8"), ("highest", "<f8"), ("least", "<f8"), ("floor", "<f8"), ("rival", "<f8"),
         ("rival_line_item", "<i8"), ("click", "<f8"), ("conversion", "<f8"), ("exchange", "<i8"), ("currency", "S3"),
         ("width", "<i8"), ("height", "<i8"), ("kind", "u1"), ("is_house", "?"), ("rate", "<f8"),
-        ("format", "S6"),
+        ("format", "S6"), ("place", "<i8"),
     ]
 )  # fmt: skip
 """Prices are CPM micros of the auction's currency, `rate` units of it for one of the advertiser's. `value` is what is
-bid without pacing, not held to `highest`; `least` is the line item's own minimum; `rival` our best other bid, or 0."""
+bid without pacing, not held to `highest`; `least` is the line item's own minimum; `rival` our best other bid, or 0.
+Trials of one `place` of a request are of different formats, and only one of them can be bid on."""
 
 Trials = NDArray[np.void]
 
@@ -172,7 +173,7 @@ class TrialReader:
                 rival_line_item, float(scores.click_rate[row]),
                 float(scores.conversion_rate[row]), auction.exchange.id, auction.currency.encode(), creative.width,
                 creative.height, int(_kind(auction)), auction.exchange.clearing is Clearing.HOUSE, own_rate,
-                creative.format.encode(),
+                creative.format.encode(), slot.impression.position << 16 | slot.impression.pod_index,
             )  # fmt: skip
 
     def _rivals(self, found: Evaluation, others: NDArray[np.int64]) -> dict[tuple[int, int], tuple[int, int]]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from admin.console.fields import FormField, InputKind, Writing, amount_text, document_of, id_of, input_text, value_at
 from admin.console.kinds import PAGES
+from core.model import Format
 
 _VALUES: list[tuple[InputKind, Any]] = [
     ("text", "a name"),
@@ -131,6 +132,7 @@ def test_amounts_that_mean_nothing_certain_are_refused(text: str) -> None:
         ("number", "3.5"),
         ("moment", "tomorrow"),
         ("caps", "12 a day"),
+        ("caps", "2/1d wideo"),
         ("json", "{"),
         ("one", "x"),
     ],
@@ -139,6 +141,11 @@ def test_a_text_without_meaning_is_told_at_its_field(kind: InputKind, text: str)
     patch, faults = document_of([FormField("a.b", "", kind)], [("a.b", text)], {})
     assert patch == {}
     assert [fault.pointer for fault in faults] == ["/a/b"]
+
+
+def test_who_writes_a_cap_of_an_unknown_format_is_told_the_known_ones() -> None:
+    _patch, (fault,) = document_of([FormField("caps", "", "caps")], [("caps", "2/1d reklama natywna")], {})
+    assert all(each in fault.message for each in Format)
 
 
 @given(

@@ -212,6 +212,10 @@ string or an answer has where it is decoded whole or judged by a catalogue."""
             "at this bid about 40% of the daily budget can be spent: pacing does not hold it back",
             "przy tej stawce da się wydać około 40% budżetu dziennego: tempo go nie ogranicza",
         ),
+        (
+            "line item cap 2 of 2 native impressions in 24 h",
+            "limit linii 2 z 2 wyświetleń w formacie „reklama natywna” w 24 h",
+        ),
         ("this is not JSON: a\nb", "to nie jest JSON: a\nb"),
         ("nobody has ever said this", "nobody has ever said this"),
         ("", ""),

@@ -11,8 +11,8 @@ from bidder.diagnosis.trials import TrialReader, studied
 from bidder.targeting.compiled import Compiled
 from core.config import ConsentSettings
 from tests.kit.bidding import TRACK, TestBidder
-from tests.kit.catalogues import catalogue, line_item
-from tests.kit.openrtb import raw_request
+from tests.kit.catalogues import catalogue, creative, line_item, native_creative
+from tests.kit.openrtb import native_imp, raw_request
 from tests.kit.recording import RecordingBidder
 
 TWO_PLACES = [{"id": number, "banner": {"w": 300, "h": 250}, "bidfloorcur": "PLN"} for number in ("a", "b")]
@@ -33,3 +33,16 @@ async def test_another_line_item_bids_once_in_a_request_unless_it_may_several_ti
     compiled = Compiled(studied(without_checks(found), [mine]))
     trials = TrialReader(compiled, load_model(), ConsentSettings(), TRACK, [1]).read(recording.recorded())
     assert [(int(trial["rival"]), int(trial["rival_line_item"])) for trial in trials] == rivals
+
+
+async def test_the_formats_of_an_impression_have_a_place_in_common(tmp_path: Path) -> None:
+    found = catalogue(line_item(1, creative_ids=(1, 2)), creatives=(creative(1, 1), native_creative(2, 1)))
+    recording = RecordingBidder(TestBidder(found), tmp_path)
+    both = [{**place, "native": native_imp()} for place in TWO_PLACES]
+    await recording.decide(raw_request(imp=both, regs={"gdpr": 0}))
+    compiled = Compiled(studied(without_checks(found), found.line_items))
+    trials = TrialReader(compiled, load_model(), ConsentSettings(), TRACK, [1]).read(recording.recorded())
+    places: dict[int, set[bytes]] = {}
+    for trial in trials:
+        places.setdefault(int(trial["place"]), set()).add(bytes(trial["format"]))
+    assert list(places.values()) == [{b"banner", b"native"}] * 2
