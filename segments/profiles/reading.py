@@ -75,7 +75,7 @@ class ProfileBatch:
     `segments` are the segments that each request's user is a member of now, as sorted little-endian uint32 ids; None
     where nothing is known of the user, or consent forbids using it. Caps are counted from `cap_rings`: these are
     `rings`, unless the bid path puts others there. `lost` tells of bids that were lost a moment ago
-    (pacing.caps.lost_bids), by request. `failed` are the requests whose user could not be looked up: they may have a
+    (core.ring), by request. `failed` are the requests whose user could not be looked up: they may have a
     profile, unlike users who were looked up and not found.
     """
 
