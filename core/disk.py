@@ -22,6 +22,13 @@ def disk_hint(error: OSError) -> str:
     return f"the system says: {error.strerror or error}"
 
 
+def told_hint(text: str) -> str:
+    """The same by the text of a library's error, which has the system's words but no number; empty without them."""
+    known = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EFBIG)
+    number = next((each for each in known if os.strerror(each) in text), None)
+    return "" if number is None else disk_hint(OSError(number, os.strerror(number)))
+
+
 def flush_folder(folder: Path) -> None:
     """Make the names that files in a folder were given survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import duckdb
 import numpy as np
 
-from core.disk import TEMPORARY, flush_folder
+from core.disk import TEMPORARY, disk_hint, flush_folder, told_hint
 from core.errors import GroszError, InputError, UnavailableError
 
 # Rows of one row group: what one thread reads at a time, and what DuckDB keeps minima and maxima of.
@@ -138,8 +138,10 @@ class Columnar:
             _flush(temporary)
             temporary.rename(path)
             flush_folder(path.parent)
+        except UnavailableError:  # an OSError too, which says it better
+            raise
         except (duckdb.Error, OSError) as error:
-            raise UnavailableError(f"{path} cannot be written: {error}", hint="is the disk full?") from error
+            raise _unwritten(path, error) from error
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
@@ -191,8 +193,20 @@ def _array(sql: str, values: Sequence[Value]) -> "np.ndarray[Any, Any]":
     return array
 
 
+def _unwritten(path: Path, error: duckdb.Error | OSError) -> UnavailableError:
+    """Why a file is not written: DuckDB's first line, without its general advice, and what the disk's words mean."""
+    if isinstance(error, OSError):
+        return UnavailableError(f"{path} cannot be written: {error}", hint=disk_hint(error))
+    hint = told_hint(str(error)) or "nothing of it is written, and a file of that name is as it was before"
+    return UnavailableError(f"{path} cannot be written: {_first_line(error)}", hint=hint)
+
+
+def _first_line(error: duckdb.Error) -> str:
+    return str(error).partition("\n")[0]
+
+
 def _translated(error: duckdb.Error) -> GroszError:
-    text = str(error).partition("\n")[0]
+    text = _first_line(error)
     if isinstance(error, duckdb.IOException | duckdb.InterruptException | duckdb.OutOfMemoryException):
         return UnavailableError(f"the journal cannot be read: {text}")
     return InputError(f"the question cannot be answered: {text}")

@@ -173,6 +173,7 @@ class Api(msgspec.Struct):
     password_links: PasswordLinkDesk
     approvals: ReviewDesk
     saved_reports: SavedReportDesk
+    outbox: Outbox
     password_mail: PasswordMail
     rates: RateDesk
 
@@ -250,5 +251,5 @@ def build_api(
     app.add_routes(page_routes(description))
     return Api(
         app, edge, authentication, sessions, reader, operations, known, changes, budgets, doctoring, explanations,
-        desks, clock, tails, accounts, links, approvals, saved, mails, rates,
+        desks, clock, tails, accounts, links, approvals, saved, outbox, mails, rates,
     )  # fmt: skip

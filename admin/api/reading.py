@@ -14,10 +14,17 @@ from admin.api.paging import find_page
 from admin.api.problem import documented
 from admin.api.resource import Resource
 from admin.store import tables
-from admin.store.catalogue import CatalogueStore, Stored, agreed_recipients, objects_by_id, rates
+from admin.store.catalogue import (
+    CatalogueStore,
+    Stored,
+    agreed_recipients,
+    objects_by_id,
+    purchase_conversions,
+    rates,
+)
 from admin.store.changes import owner_of
 from admin.store.kinds import ADVERTISERS, CREATIVES, FEEDS, KIND_BY_NAME, LINE_ITEMS, ObjectKind
-from admin.store.model import Feed, Scope, Webhook
+from admin.store.model import Conversion, Feed, Scope, Webhook
 from admin.validation.convert import represent
 from admin.validation.warnings import Pace, Surroundings, warnings_of
 from core.clock import Clock
@@ -146,7 +153,10 @@ class Reader:
         # Asked for one object alone: for a page of line items Redis would be asked for each of them.
         paces = await self._paces(values[0], objects) if len(values) == 1 else {}
         agreed = await _agreed(connection, values)
-        around = Surroundings(objects, self._clock.now_ms(), await rates(connection), sizes, paces, agreed)
+        around = Surroundings(
+            objects, self._clock.now_ms(), await rates(connection), sizes, paces, agreed,
+            await _counting(connection, values),
+        )  # fmt: skip
         return [[documented(fault) for fault in warnings_of(kind, value, around)] for value in values]
 
     async def _paces(self, value: Any, objects: Mapping[tuple[str, int], Any]) -> Mapping[int, Pace]:  # noqa: ANN401
@@ -216,3 +226,9 @@ async def _agreed(connection: AsyncConnection, values: Iterable[Any]) -> frozens
     """(advertiser, address) of the webhooks by mail whose address has agreed to the mails of that very advertiser."""
     mailed = [value for value in values if isinstance(value, Webhook) and value.mail]
     return await agreed_recipients(connection, mailed, to_all=False) if mailed else frozenset()
+
+
+async def _counting(connection: AsyncConnection, values: Iterable[Any]) -> Mapping[int, int]:
+    """The conversion about purchases that counts, by the advertisers whose conversions are among `values`."""
+    advertisers = {value.advertiser_id for value in values if isinstance(value, Conversion)}
+    return await purchase_conversions(connection, advertisers) if advertisers else {}

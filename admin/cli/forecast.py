@@ -13,7 +13,7 @@ from rich.table import Table
 
 from admin.cli.assignments import read_document
 from admin.cli.object_access import call_api
-from admin.cli.opening import DataOption, installed_settings, journal_of
+from admin.cli.opening import DataOption, installed_journal, installed_settings
 from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
 from admin.cli.settings import ConfigFile
 from admin.diagnosis.forecasting import FIRST_PART, Forecast, ForecastDesk, ForecastFigures, ForecastRequest
@@ -113,7 +113,7 @@ def _asked(asked: ForecastRequest, place: _Place, console: Console) -> Forecast:
         address = f"{place.url.rstrip('/')}/v1/forecast"
         return msgspec.convert(call_api("POST", address, place.key, msgspec.to_builtins(asked), long=True), Forecast)
     settings = installed_settings(place.config, place.data)
-    archive = journal_of(settings, place.data)
+    archive = installed_journal(settings, place.data)
     desk = ForecastDesk(archive, catalogues_beside(archive) if archive is not None else None, settings, SystemClock())
     columns = (TextColumn("pricing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:

@@ -153,7 +153,7 @@ def _answer_of(request: urllib.request.Request, timeout_s: float) -> Json:
             answer: Json = json.load(response)
             return answer
     except urllib.error.HTTPError as error:
-        raise _error_of(error.code, error.read()) from None
+        raise _error_of(error.code, _body_of(error)) from None
     except (OSError, ValueError, http.client.HTTPException) as error:  # or something answers that is not this API
         hint = "check GROSZ_ADMIN_URL, or use --data DIR on the machine of the database"
         raise UnavailableError(f"the admin API does not answer: {error}", hint=hint) from None
@@ -216,6 +216,14 @@ def _nobody_to_wake() -> None:
     """Do nothing: a running admin role sees the new version in the database by itself within a fraction of a second."""
 
 
+def _body_of(error: urllib.error.HTTPError) -> bytes:
+    """What came with an error; empty where the connection broke before all of it had come."""
+    try:
+        return error.read()
+    except (OSError, http.client.HTTPException):
+        return b""
+
+
 def _error_of(status: int, body: bytes) -> GroszError:
     """The error that a problem document tells of."""
     kinds: dict[int, type[GroszError]] = {401: AccessError, 403: AccessError, 404: NotFoundError, 409: ConflictError}
@@ -224,5 +232,7 @@ def _error_of(status: int, body: bytes) -> GroszError:
         problem = msgspec.json.decode(body, type=Problem)
     except msgspec.DecodeError:
         return kind(f"the admin API answered {status}")
-    faults = [Fault(one.pointer, one.code, one.message, one.hint, tuple(one.allowed)) for one in problem.errors]
-    return kind(problem.detail, hint=problem.hint, faults=faults)
+    faults = [
+        Fault(one.pointer, one.code, one.message, one.hint, tuple(one.allowed), one.parts) for one in problem.errors
+    ]
+    return kind(problem.detail, hint=problem.hint, faults=faults, code=problem.code)

@@ -77,6 +77,17 @@ def journal_of(settings: Settings, data: Path | None) -> Archive | None:
     return archive if archive is not None and archive.folder.is_dir() else None
 
 
+def installed_journal(settings: Settings, data: Path | None) -> Archive | None:
+    """The journal, for commands that open nothing else of the installation; None where it keeps none.
+
+    Raises NotFoundError for a data directory in which no Grosz has ever run: whether it keeps one is not the question.
+    """
+    archive = journal_of(settings, data)
+    if archive is None and not settings.journal.directory:
+        require_installation(settings, data)
+    return archive
+
+
 def require_installation(settings: Settings, data: Path | None) -> None:
     """For commands that talk to the Redis of a machine of its own: refuse a directory in which no Grosz has ever run.
 
@@ -93,7 +104,9 @@ def has_database_file(directory: Path) -> bool:
 
 
 def _no_grosz_in(directory: Path) -> NotFoundError:
-    return NotFoundError(f"there is no Grosz in {_shown(directory)}; give --data DIR", hint=_HOW_TO_BEGIN)
+    return NotFoundError(
+        f"there is no Grosz in {_shown(directory)}; give --data DIR or --config FILE", hint=_HOW_TO_BEGIN
+    )
 
 
 def _shown(directory: Path) -> str:

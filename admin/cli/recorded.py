@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from admin.cli.object_access import call_api
-from admin.cli.opening import DataOption, installed_settings, journal_of
+from admin.cli.opening import DataOption, installed_journal, installed_settings
 from admin.cli.options import JsonOption, KeyOption, UrlOption, print_json
 from admin.cli.settings import ConfigFile
 from admin.diagnosis.recorded import (
@@ -68,7 +68,7 @@ def recorded(
 def open_recorded(data: Path | None, config: Path | None) -> RecordedDesk:
     """A desk over the journal of this machine."""
     settings = installed_settings(config, data)
-    archive = journal_of(settings, data)
+    archive = installed_journal(settings, data)
     return RecordedDesk(archive, catalogues_beside(archive) if archive is not None else None, settings, SystemClock())
 
 

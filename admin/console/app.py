@@ -80,7 +80,7 @@ def add_console(api: Api, bidder: str = "") -> None:
             ExampleRequests(desk, desks.audiences, bidder),
             desks.media.track_url,
         ),
-        SavedReportsPage(desk, api.saved_reports),
+        SavedReportsPage(desk, api.saved_reports, api.outbox, api.edge.public_url),
         CustomerPages(api.reader, api.desks.audiences.rosters),
         RatesPage(api.rates),
     )

@@ -11,6 +11,7 @@ from typing import Final
 from admin.console.fields import N_
 from admin.console.said import ads, answers, certification, doctor, feeds, refusals, rules
 from admin.diagnosis.told import TEXTS
+from admin.reports.inviting import QUESTION, SUBJECT
 
 _OF_FORMS: Final = (
     N_("or"),
@@ -190,7 +191,7 @@ _OF_FORMS: Final = (
 
 SAYINGS: Final = (
     *_OF_FORMS, *TEXTS, *rules.SAYINGS, *answers.SAYINGS, *doctor.SAYINGS, *feeds.SAYINGS, *ads.SAYINGS,
-    *refusals.SAYINGS, *certification.SAYINGS,
+    *refusals.SAYINGS, *certification.SAYINGS, SUBJECT, QUESTION,
 )  # fmt: skip
 
 _PART: Final = re.compile(r"\{(\w+)\}")

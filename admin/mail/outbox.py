@@ -6,6 +6,7 @@ once more.
 """
 
 import asyncio
+import datetime
 import hashlib
 import logging
 import re
@@ -42,8 +43,8 @@ _DAY_MS: Final = 24 * 60 * _MINUTE_MS
 KEPT_DAYS: Final = 30
 # Files of reports are kept for so long: a month can be laid beside the same one a year before.
 FILES_KEPT_DAYS: Final = 400
-# The names that `_store` gives; other files in the folder are somebody else's.
-_OUR_FILE: Final = re.compile(r"[0-9]{8,}\.(csv|json|parquet|xlsx|tmp)")
+# The names that `_file_name` gives, and gave without a moment; other files in the folder are somebody else's.
+_OUR_FILE: Final = re.compile(r"([0-9]{8}T[0-9]{6}Z-)?[0-9]{8,}\.(csv|json|parquet|xlsx|tmp)")
 ALL_SHOPS: Final = 0
 """Stands for all advertisers where one is named."""
 
@@ -254,7 +255,7 @@ class OutboxLoop:
     def _store(self, row: Mapping[str, Any]) -> str:
         if self._folder is None:
             return "no journal is kept here, and files of reports go beside it"
-        path = self._folder / f"{row['id']:08d}.{row['ending']}"
+        path = self._folder / _file_name(row)
         forget_files(self._folder, self._outbox.now_s() - FILES_KEPT_DAYS * _DAY_MS // 1000)
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -264,6 +265,12 @@ class OutboxLoop:
         except OSError as error:
             raise UnavailableError(f"{path} cannot be written: {error}") from error
         return ""
+
+
+def _file_name(row: Mapping[str, Any]) -> str:
+    """Named by when the delivery was made, too: SQLite gives an id again once the newest deliveries are forgotten."""
+    made = datetime.datetime.fromtimestamp(row["created_ms"] // 1000, datetime.UTC)
+    return f"{made:%Y%m%dT%H%M%SZ}-{row['id']:08d}.{row['ending']}"
 
 
 CONFIRMATION: Final = "confirm:"

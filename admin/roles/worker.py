@@ -1,6 +1,6 @@
 """Composition root of the worker role: the background loops."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from aiohttp import web
@@ -159,7 +159,7 @@ def _crediting(desk: ConversionDesk, catalogue: CatalogueFollower) -> OnPurchase
                 purchase.devices, purchase.advertiser_id, purchase.order, value, purchase.at_ms // 1000
             )
             return
-        if not value and (rule := _purchase_rule(catalogue, purchase.advertiser_id)) is not None:
+        if not value and (rule := _rule_of(catalogue, purchase.advertiser_id)) is not None:
             value = rule.default_value_micros
         await desk.record_conversion(
             purchase.devices, purchase.advertiser_id, purchase.order, value, purchase.at_ms // 1000,
@@ -169,8 +169,12 @@ def _crediting(desk: ConversionDesk, catalogue: CatalogueFollower) -> OnPurchase
     return on_purchase
 
 
-def _purchase_rule(catalogue: CatalogueFollower, advertiser_id: int) -> ConversionRule | None:
-    rules = catalogue.current.conversions if catalogue.current else ()
+def _rule_of(catalogue: CatalogueFollower, advertiser_id: int) -> ConversionRule | None:
+    return purchase_rule(catalogue.current.conversions if catalogue.current else (), advertiser_id)
+
+
+def purchase_rule(rules: Iterable[ConversionRule], advertiser_id: int) -> ConversionRule | None:
+    """The advertiser's rule about purchases: of several the first, which is the oldest as they are published."""
     return next((rule for rule in rules if rule.advertiser_id == advertiser_id and rule.event == Kind.PURCHASE), None)
 
 
@@ -181,7 +185,7 @@ def _currency(catalogue: CatalogueFollower, advertiser_id: int) -> str:
 
 
 def _windows(catalogue: CatalogueFollower, advertiser_id: int) -> Windows:
-    rule = _purchase_rule(catalogue, advertiser_id)
+    rule = _rule_of(catalogue, advertiser_id)
     return DEFAULT_WINDOWS if rule is None else Windows(rule.click_window_s, rule.view_window_s)
 
 

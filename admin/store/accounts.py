@@ -31,6 +31,10 @@ FORGET_MS = 24 * 3_600_000
 LAST_USED_STEP_MS = 60_000
 
 
+# Of SHA-256.
+_DIGEST_BYTES = 32
+
+
 def digest(secret: str) -> bytes:
     """What is stored of a random secret: it has 256 bits, so a plain hash cannot be searched.
 
@@ -81,11 +85,12 @@ class AccountStore:
             return await connection.scalar(sa.select(tables.users.c.id).limit(1)) is not None
 
     async def make_setup_link(self) -> str:
-        """A fresh one-time token; older ones end."""
+        """A fresh one-time token; older ones end, and links for new passwords, which are in the table too, do not."""
         token = secrets.token_urlsafe(32)
         now = self._clock.now_ms()
         async with self._database.write() as connection:
-            await connection.execute(sa.delete(tables.setup_links))
+            stored = tables.setup_links.c.digest
+            await connection.execute(sa.delete(tables.setup_links).where(sa.func.length(stored) == _DIGEST_BYTES))
             row = {"digest": digest(token), "created_ms": now, "expires_ms": now + SETUP_LINK_MS}
             await connection.execute(sa.insert(tables.setup_links), row)
         return token

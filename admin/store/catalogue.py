@@ -19,6 +19,7 @@ from core.clock import Clock
 from core.errors import ConflictError, NotFoundError
 from core.model import Approval, Catalogue, ConversionRule, EventKey, Status, WebhookTarget
 from core.money import format_micros
+from segments.facts.event import Kind
 
 CATALOGUE = "catalogue"
 NEVER_MS = 2**62
@@ -319,6 +320,21 @@ async def _conversions(connection: AsyncConnection) -> tuple[ConversionRule, ...
         )
         for each in found
     )
+
+
+async def purchase_conversions(connection: AsyncConnection, advertisers: Iterable[int]) -> dict[int, int]:
+    """The id of the conversion about purchases that counts, by advertiser: the first of the active ones."""
+    table = tables.conversions
+    statement = (
+        sa.select(table.c.advertiser_id, sa.func.min(table.c.id).label("first"))
+        .where(
+            table.c.advertiser_id.in_(sorted(set(advertisers))),
+            table.c.status == Status.ACTIVE.value,
+            table.c.event == Kind.PURCHASE.value,
+        )
+        .group_by(table.c.advertiser_id)
+    )
+    return {row.advertiser_id: row.first for row in await connection.execute(statement)}
 
 
 async def _event_keys(connection: AsyncConnection, now_ms: int) -> tuple[tuple[EventKey, ...], int]:

@@ -2,7 +2,7 @@
 mail to the person's own address brings one. Stored hashed.
 
 They lie in the table of set-up links, whose digests are SHA-256 of the token. These are BLAKE2b with a personality of
-its own, so that no link is ever taken for one of the other kind.
+its own, so that no link is ever taken for one of the other kind, and longer, so that each kind can be removed alone.
 """
 
 import hashlib
@@ -18,10 +18,13 @@ from core.clock import Clock
 from core.ids import MAX_ID
 
 LINK_MS: Final = 24 * 3_600_000
+# Other than the 32 bytes of a set-up link's digest.
+_DIGEST_BYTES: Final = 48
 
 
 def _digest(token: str) -> bytes:
-    return hashlib.blake2b(token.encode(errors="surrogatepass"), digest_size=32, person=b"grosz password").digest()
+    content = token.encode(errors="surrogatepass")
+    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES, person=b"grosz password").digest()
 
 
 def _user_of(token: str) -> int | None:

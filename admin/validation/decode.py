@@ -21,6 +21,12 @@ T = TypeVar("T")
 # An input with thousands of faults (a wrong file) is not made clearer by listing them all.
 MAX_FAULTS = 200
 MAX_MEMBERS_NAMED = 6
+_LISTS = (list, tuple)
+# What msgspec puts before the place of a fault that lies deeper than the value it was given.
+_WHERE = " - at `"
+# msgspec names half of the types as Python does; who writes JSON knows these.
+_JSON_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+_TYPE_NAME = re.compile(r"(?<=[`| ])(?:" + "|".join(_JSON_TYPES) + r")(?=[`| ])")
 # How msgspec words what is too long, short, large or small.
 _BOUND = re.compile(r"Expected `(?P<type>\w+)` (?P<length>of length )?(?P<sign>[<>]=?) (?P<bound>\S+)")
 
@@ -60,12 +66,12 @@ class _Walk:
             return
         if isinstance(bare, type) and issubclass(bare, msgspec.Struct) and isinstance(value, Mapping):
             self._walk_struct(value, bare, pointer)
-        elif typing.get_origin(bare) is list and isinstance(value, list):
-            (item_type,) = typing.get_args(bare)
-            if (fault := self._leaf(value, wanted, pointer)) and fault.code == "length":
-                self._report(fault)
+        elif typing.get_origin(bare) in _LISTS and isinstance(value, list):
+            self._length(value, wanted, pointer)
             for position, item in enumerate(value):
-                self.walk(item, item_type, f"{pointer}/{position}")
+                self.walk(item, typing.get_args(bare)[0], f"{pointer}/{position}")
+        elif typing.get_origin(bare) is dict and isinstance(value, Mapping):
+            self._walk_dict(value, wanted, typing.get_args(bare), pointer)
         elif fault := self._leaf(value, wanted, pointer):
             self._report(fault)
 
@@ -81,26 +87,52 @@ class _Walk:
             elif field.required:
                 self._report(Fault(f"{pointer}/{name}", "required", f"'{name}' is missing"))
 
+    def _walk_dict(
+        self,
+        value: Mapping[str, object],
+        wanted: Any,  # noqa: ANN401 - a type expression
+        key_and_item: tuple[Any, Any],
+        pointer: str,
+    ) -> None:
+        self._length(value, wanted, pointer)
+        for key, item in value.items():
+            inner = f"{pointer}/{escape(str(key))}"
+            if fault := self._leaf(key, key_and_item[0], inner):
+                self._report(fault)
+            self.walk(item, key_and_item[1], inner)
+
+    def _length(self, value: object, wanted: Any, pointer: str) -> None:  # noqa: ANN401 - a type expression
+        """Reports that a list or object has too few or too many entries; faults of the entries are theirs."""
+        message = self._message(value, wanted)
+        if message and _WHERE not in message and (fault := _worded(message, value, wanted, pointer)).code == "length":
+            self._report(fault)
+
     def _leaf(self, value: object, wanted: Any, pointer: str) -> Fault | None:  # noqa: ANN401 - a type expression
+        message = self._message(value, wanted)
+        return _worded(message.split(_WHERE)[0], value, wanted, pointer) if message else None
+
+    def _message(self, value: object, wanted: Any) -> str:  # noqa: ANN401 - a type expression
+        """How msgspec words the first fault of `value`; empty when there is none."""
         try:
             msgspec.convert(value, wanted, strict=self._strict)
         except msgspec.ValidationError as error:
-            return _worded(str(error).split(" - at `")[0], value, wanted, pointer)
-        return None
+            return str(error)
+        return ""
 
 
 def unwrapped(wanted: Any) -> tuple[Any, bool]:  # noqa: ANN401 - as above
-    """The type without annotations and without None, and whether None was allowed."""
+    """The type without annotations, None and what a member left out reads as, and whether None was allowed."""
     optional = False
     while True:
         origin = typing.get_origin(wanted)
         if origin is Annotated:
             wanted = typing.get_args(wanted)[0]
-        elif origin in (Union, types.UnionType) and type(None) in typing.get_args(wanted):
-            rest = [option for option in typing.get_args(wanted) if option is not type(None)]
-            optional = True
+        elif origin in (Union, types.UnionType):
+            options = typing.get_args(wanted)
+            rest = [option for option in options if option not in (type(None), msgspec.UnsetType)]
+            optional |= type(None) in options
             if len(rest) != 1:
-                return wanted, True
+                return wanted, optional
             wanted = rest[0]
         else:
             return wanted, optional
@@ -115,7 +147,8 @@ def _worded(message: str, value: object, wanted: Any, pointer: str) -> Fault:  #
     if found := _BOUND.fullmatch(message):
         return _out_of_bounds(pointer, found, wanted)
     hint = _hint(wanted) or _members(wanted, pointer)
-    return Fault(pointer, "type", message[0].lower() + message[1:], hint, allowed)
+    text = _TYPE_NAME.sub(lambda name: _JSON_TYPES[name[0]], message[0].lower() + message[1:])
+    return Fault(pointer, "type", text, hint, allowed)
 
 
 def _out_of_bounds(pointer: str, found: re.Match[str], wanted: Any) -> Fault:  # noqa: ANN401 - a type expression
@@ -140,7 +173,9 @@ def _members(wanted: Any, pointer: str) -> str:  # noqa: ANN401 - a type express
 
 
 def _show(value: object) -> str:
-    text = repr(value)
+    """A value as its sender wrote it: a text in single quotes, as everywhere in messages, anything else as JSON."""
+    text = f"'{value}'" if isinstance(value, str) else msgspec.json.encode(value).decode()
+    text = "".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in text)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -156,7 +191,7 @@ def _allowed(wanted: Any) -> tuple[str, ...]:  # noqa: ANN401 - as above
 def _hint(wanted: Any) -> str:  # noqa: ANN401 - as above
     for part in _metas(wanted):
         if part.description or part.examples:
-            example = f"for example {part.examples[0]!r}" if part.examples else ""
+            example = f"for example {_show(part.examples[0])}" if part.examples else ""
             return " ".join(filter(None, (part.description, example)))
     return ""
 

@@ -32,7 +32,8 @@ class Pace(NamedTuple):
 class Surroundings(msgspec.Struct, frozen=True):
     """What is known around the object: what it names, the time, exchange rates, and sizes of segments if counted.
 
-    `paces` has line items that pacing was asked about, `agreed` the (advertiser, address) that have agreed to mails.
+    `paces` has line items that pacing was asked about, `agreed` the (advertiser, address) that have agreed to mails,
+    `counting` the conversion about purchases that counts, by advertiser.
     """
 
     objects: Mapping[tuple[str, int], Any]
@@ -41,6 +42,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     segment_sizes: Mapping[int, int]
     paces: Mapping[int, Pace] = {}
     agreed: frozenset[tuple[int, str]] = frozenset()
+    counting: Mapping[int, int] = {}
 
     def find(self, kind: str, object_id: int) -> Any:  # noqa: ANN401 - the kind says which
         return self.objects.get((kind, object_id))
@@ -64,7 +66,7 @@ def warnings_of(kind: ObjectKind, value: Any, around: Surroundings) -> list[Faul
         case Webhook():
             found = _webhook(value, around)
         case Conversion():
-            found = _conversion(value)
+            found = _conversion(value, around)
         case _:
             found = _paused(kind.title, value)
     return list(found)
@@ -88,11 +90,14 @@ def _webhook(value: Webhook, around: Surroundings) -> Iterator[Fault]:
         yield Fault("/url", "not_public", text, "use an https address that the internet can reach")
 
 
-def _conversion(value: Conversion) -> Iterator[Fault]:
+def _conversion(value: Conversion, around: Surroundings) -> Iterator[Fault]:
     yield from _paused("conversion", value)
     if value.event != Kind.PURCHASE:
         text = f"only purchases count as conversions: a row about {value.event} has no effect"
         yield Fault("/event", "no_effect", text, "set event to purchase, or archive the row")
+    elif value.status is Status.ACTIVE and (first := around.counting.get(value.advertiser_id, value.id)) != value.id:
+        text = f"conversion {first} is about purchases too and older: this row has no effect"
+        yield Fault("/event", "no_effect", text, "change that one instead, or archive one of the two")
     if value.count is not CountUnique.ONE_PER_ORDER:
         text = "every order counts once, by its number, whatever count says"
         yield Fault("/count", "no_effect", text, "set count to one_per_order")

@@ -7,6 +7,7 @@ from babel.messages.extract import extract_from_dir
 from admin.console.kinds import targeting_fields
 from admin.console.modifiers import LABELS
 from admin.diagnosis.told import TEXTS
+from admin.reports.inviting import QUESTION, SUBJECT
 from core.model import Status
 from core.reasons import NoBid
 from segments.audiences.ready_made import READY_MADE
@@ -29,6 +30,7 @@ def _of_tables() -> Iterator[str]:
     yield from (field.label for field in targeting_fields())
     yield from LABELS.values()
     yield from TEXTS
+    yield from (SUBJECT, QUESTION)
     yield from (text for reason in NoBid for text in (reason.text, reason.hint) if text)
     for segment in READY_MADE.values():
         yield from (segment.name, segment.summary)

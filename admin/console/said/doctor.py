@@ -47,6 +47,8 @@ SAYINGS: Final = (
     N_("set pacing to even"),
     N_("only purchases count as conversions: a row about {word} has no effect"),
     N_("set event to purchase, or archive the row"),
+    N_("conversion {id} is about purchases too and older: this row has no effect"),
+    N_("change that one instead, or archive one of the two"),
     N_("every order counts once, by its number, whatever count says"),
     N_("set count to one_per_order"),
     N_("every allowed domain is denied too"),

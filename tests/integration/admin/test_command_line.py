@@ -84,8 +84,9 @@ async def test_faults_and_missing_objects_are_errors_with_hints(options: list[st
         await _run(advertiser, "create", "--set", "nmae=x", *options)
     assert {fault.pointer for fault in caught.value.faults} == {"/nmae", "/name"}
     assert "did you mean 'name'?" in str(caught.value)
-    with pytest.raises(NotFoundError):
+    with pytest.raises(NotFoundError) as missed:
         await _run(advertiser, "show", "99", *options)
+    assert (missed.value.code, missed.value.hint) == ("no_such_object", "see GET /v1/advertisers")
 
 
 async def test_a_wrong_field_leaves_the_others_what_they_are(options: list[str]) -> None:

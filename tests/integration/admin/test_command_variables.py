@@ -1,14 +1,17 @@
 import asyncio
-from collections.abc import Iterator
+import contextlib
+from collections.abc import AsyncIterator, Iterator
 
+import msgspec
 import pytest
 from typer._click.core import Command
 from typer.core import TyperGroup
 
+from admin.api.problem import problem_of
 from admin.cli import COMMANDS, load_command
 from admin.cli.object_access import call_api
 from core.config import load_settings
-from core.errors import GroszError, InputError, UnavailableError
+from core.errors import Fault, GroszError, InputError, UnavailableError
 
 
 def _parameters(command: Command) -> Iterator[tuple[str, str]]:
@@ -51,3 +54,37 @@ async def test_what_answers_and_is_no_admin_api_is_told(answer: bytes) -> None:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(UnavailableError, match="does not answer"):
             await asyncio.to_thread(call_api, "GET", f"http://127.0.0.1:{port}/v1/advertisers", "key")
+
+
+@contextlib.asynccontextmanager
+async def _refusing(answer: bytes) -> AsyncIterator[str]:
+    """The address of something that answers every request with a 422."""
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.0 422 Unprocessable Entity\r\n" + answer)
+        writer.close()
+
+    async with await asyncio.start_server(say, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/advertisers"
+
+
+async def test_all_that_a_problem_says_is_in_the_error() -> None:
+    """Every fault, with its pointer, message, hint, what is allowed, and what programs need of it."""
+    errors = (
+        Fault("/name", "required", "'name' is missing"),
+        Fault("/goal", "not_allowed", "'cpx' is not one of the allowed values", "ask", ("cpm", "cpc")),
+        Fault("/bid", "range", "the least is 1", parts={"least": "1"}),
+    )
+    told = problem_of(InputError("the input is not valid", hint="read the docs", code="faulty", faults=errors))
+    async with _refusing(b"\r\n" + msgspec.json.encode(told)) as url:
+        with pytest.raises(InputError) as caught:
+            await asyncio.to_thread(call_api, "GET", url, "key")
+    found = caught.value
+    assert (found.message, found.hint, found.code, found.faults) == (told.detail, told.hint, told.code, errors)
+
+
+async def test_a_problem_that_breaks_off_is_told_by_its_status() -> None:
+    async with _refusing(b'Content-Length: 99\r\n\r\n{"detail"') as url:
+        with pytest.raises(InputError, match="answered 422"):
+            await asyncio.to_thread(call_api, "GET", url, "key")

@@ -77,6 +77,16 @@ async def test_whoever_reads_the_mailbox_sets_a_new_password_once(api: Api, mail
     assert (await stranger.get(path)).status == 410
 
 
+async def test_the_mail_is_in_the_language_of_who_asks(api: Api, mailbox: tuple[Mailbox, int]) -> None:
+    await person(api)
+    browser = Browser(api.client)
+    browser.headers["Accept-Language"] = "pl"
+    assert (await browser.post("/password/forgotten", {"email": ADDRESS})).status == 200
+    _recipient, text = await mailbox[0].next()
+    assert f"{URL}/password?token=" in text
+    assert "nowe hasło" in text
+
+
 async def test_the_same_is_said_of_addresses_that_are_not_known(api: Api, mailbox: tuple[Mailbox, int]) -> None:
     await person(api)
     unknown, known = await ask(api, "eve@evil.example"), await ask(api, ADDRESS)

@@ -267,6 +267,25 @@ async def test_a_conversion_that_has_no_effect_is_warned_of(api: Api, shop: Shop
     assert mended.warned == set()
 
 
+async def test_a_second_conversion_about_purchases_is_warned_of(api: Api, shop: Shop) -> None:
+    """The oldest active one counts: that is not told, and the other no longer once it counts itself."""
+    own = {"advertiser_id": shop.advertiser["id"], "event": "purchase"}
+    first = (await shop.caller.post("/v1/conversions", own | {"name": "Orders"})).body
+    made = await shop.caller.post("/v1/conversions", own | {"name": "Orders again"})
+    (warning,) = made.body["warnings"]
+    assert (warning["pointer"], warning["code"]) == ("/event", "no_effect")
+    assert warning["message"] == f"conversion {first['id']} is about purchases too and older: this row has no effect"
+    second = f"/v1/conversions/{made.body['id']}"
+    assert (await shop.caller.get(f"/v1/conversions/{first['id']}")).warned == set()
+    assert (await shop.caller.patch(second, {"status": "paused"})).warned == {"paused"}
+    await shop.caller.patch(f"/v1/conversions/{first['id']}", {"status": "paused"})
+    assert (await shop.caller.patch(second, {"status": "active"})).warned == set()
+    bank = await api.caller()
+    other = await bank.made("/v1/advertisers", {"name": "Other", "currency": "PLN"})
+    third = await bank.post("/v1/conversions", own | {"name": "Orders", "advertiser_id": other["id"]})
+    assert third.warned == set()
+
+
 async def test_a_line_item_may_be_told_to_spend_all(api: Api, shop: Shop, valkey: str) -> None:
     made = await shop.caller.post("/v1/line-items", shop.line_item(spend_all=True, pacing="asap"))
     assert (made.body["spend_all"], made.warned) == (True, {"no_effect"})

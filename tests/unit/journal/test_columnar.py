@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from core.disk import TEMPORARY
 from core.errors import InputError, UnavailableError
 from journal.columnar import Columnar, files_sql
 
@@ -42,8 +43,10 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
 
 def test_a_value_that_does_not_fit_its_column_leaves_nothing(tmp_path: Path) -> None:
     store = Columnar()
-    with pytest.raises(UnavailableError):
+    with pytest.raises(UnavailableError, match="Could not convert string 'no number'") as caught:
         store.write(tmp_path / "x.parquet", {"id": ("UINTEGER", [None, "no number"])})
+    assert "full" not in caught.value.hint
+    assert "\n" not in caught.value.message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -61,6 +64,15 @@ def test_a_full_disk_leaves_nothing_and_the_file_before(tmp_path: Path) -> None:
         signal.signal(signal.SIGXFSZ, handler)
     assert store.ask(f"SELECT id FROM {files_sql([path])}") == [(1,)]
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_full_disk_is_told_where_duckdb_says_so(tmp_path: Path) -> None:
+    """DuckDB's errors have no number: only the text names the cause."""
+    path = tmp_path / "x.parquet"
+    path.with_name(path.name + TEMPORARY).symlink_to("/dev/full")
+    with pytest.raises(UnavailableError) as caught:
+        Columnar().copy("SELECT 1 AS id", path)
+    assert caught.value.hint == "the disk, or this user's share of it, is full: make room"
 
 
 def test_questions_that_cannot_be_answered_say_so(tmp_path: Path) -> None:

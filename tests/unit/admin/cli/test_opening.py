@@ -19,6 +19,7 @@ READING = (
     "key create --set name=x", "audience sizes 1", "audience switch-on 1 product_viewers",
     "user show AAAAAAAAAAAAAAAAAAAAAA", "doctor --line-item 1", "funnel 1", "audit", "ledger export",
     "catalogue export -", "setup-link", "events import {file} --advertiser 1", "explain {file}",
+    "recorded", "explain --recorded 1a", "forecast {file}", "what-if 7 --set bid.amount=3.00", "report",
 )  # fmt: skip
 
 
@@ -33,7 +34,7 @@ def test_a_command_in_a_wrong_directory_makes_nothing(
     monkeypatch.chdir(folder)
     with pytest.raises(NotFoundError) as caught:
         CliRunner().invoke(app, words.format(file=file).split(), catch_exceptions=False)
-    assert caught.value.message == "there is no Grosz in ./data; give --data DIR"
+    assert caught.value.message == "there is no Grosz in ./data; give --data DIR or --config FILE"
     assert list(folder.iterdir()) == []
 
 

@@ -40,7 +40,7 @@ SAID_TO_PEOPLE: Final = modules(
     "creatives/templates/library.py",
     "core/money.py",
     "journal/questions.py",
-    "admin/reports/desk.py",
+    *(f"admin/reports/{name}.py" for name in ("desk", "inviting", "saved")),
     *(f"loadtest/judging/{name}.py" for name in ("checks", "native", "spots")),
     "loadtest/running/certify.py",
 )

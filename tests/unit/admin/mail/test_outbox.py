@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from admin.mail.outbox import FILES_KEPT_DAYS, Outbox, OutboxItem, OutboxLoop, forget_files
+from admin.mail.outbox import FILES_KEPT_DAYS, KEPT_DAYS, Outbox, OutboxItem, OutboxLoop, forget_files
 from admin.mail.sending import MailSender
 from admin.reports.saved import RecipientRequest, SavedReportDesk
 from admin.store.database import Database
@@ -104,7 +104,8 @@ def test_old_files_of_reports_go_and_those_of_others_stay(tmp_path: Path) -> Non
     ages = {
         "00000001.xlsx": FILES_KEPT_DAYS + 1, "00000002.csv": FILES_KEPT_DAYS - 1, "00000003.tmp": FILES_KEPT_DAYS + 1,
         "123456789.json": FILES_KEPT_DAYS + 1, "00000004.pdf": 900, "notes.csv": 900, "2026-11.xlsx": 900,
-        "0000001.csv": 900, "00000005.csv.bak": 900,
+        "0000001.csv": 900, "00000005.csv.bak": 900, "20261201T081500Z-00000006.csv": FILES_KEPT_DAYS + 1,
+        "20261201T081500Z-00000007.csv": 9, "20261201-00000008.csv": 900,
     }  # fmt: skip
     for name, days in ages.items():
         (tmp_path / name).write_text("x")
@@ -114,6 +115,7 @@ def test_old_files_of_reports_go_and_those_of_others_stay(tmp_path: Path) -> Non
     forget_files(tmp_path, now_s - FILES_KEPT_DAYS * DAY_S)
     assert {path.name for path in tmp_path.iterdir()} == {
         "00000002.csv", "00000004.pdf", "notes.csv", "2026-11.xlsx", "0000001.csv", "00000005.csv.bak", "00000009.csv",
+        "20261201T081500Z-00000007.csv", "20261201-00000008.csv",
     }  # fmt: skip
     forget_files(tmp_path / "none", now_s)
 
@@ -135,3 +137,22 @@ async def test_a_file_that_is_written_ends_the_oldest_ones(
     assert await OutboxLoop(outbox, database, sender, caller, folder, Telemetry()).step() == 1
     (left,) = folder.iterdir()
     assert left.read_bytes() == b"new"
+
+
+async def test_a_file_outlives_the_deliveries_that_get_its_number_again(
+    database: Database, clock: ManualClock, tmp_path: Path
+) -> None:
+    """A month's report is the only delivery, and is forgotten before the next."""
+    outbox = Outbox(database, clock)
+    sender, caller = MailSender(MailSettings()), Caller(allow_private=True)
+    loop = OutboxLoop(outbox, database, sender, caller, tmp_path / "reports", Telemetry())
+    for month in (b"November", b"December"):
+        item = OutboxItem(
+            once=month.decode(), advertiser_id=1, channel="file", target="", subject="s", text="t", attachment=month,
+            ending="csv",
+        )  # fmt: skip
+        assert await outbox.add(item)
+        assert await loop.step() == 1
+        clock.advance((KEPT_DAYS + 1) * DAY_S)
+        await outbox.forget()
+    assert [path.read_bytes() for path in sorted((tmp_path / "reports").iterdir())] == [b"November", b"December"]

@@ -20,6 +20,14 @@ class Outer(msgspec.Struct, forbid_unknown_fields=True):
     color: Literal["red", "blue"] = "red"
     inner: Inner | None = None
     many: list[Inner] = []
+    price: Inner | msgspec.UnsetType | None = msgspec.UNSET
+    rates: Annotated[
+        dict[
+            Annotated[str, Meta(pattern="^[A-Z]{3}$")], Annotated[str, Meta(pattern="^[0-9.]+$", examples=[["4.20"]])]
+        ],
+        Meta(max_length=3),
+    ] = {}
+    pairs: tuple[Literal["red", "blue"], ...] = ()
 
 
 def test_a_good_input_becomes_the_type() -> None:
@@ -57,6 +65,36 @@ def test_bounds_are_told_in_sentences() -> None:
     assert [fault.message for fault in found] == [
         "the least is 1", "at most 2 entries are allowed", "at least 1 characters are needed",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wrong", "pointer", "message"),
+    [
+        ({"price": {"size": "4"}}, "/price/size", "expected `integer`, got `string`"),
+        ({"price": {"size": 0}}, "/price/size", "the least is 1"),
+        ({"price": 4}, "/price", "expected `object | null`, got `integer`"),
+        ({"rates": {"EUR": 4.2}}, "/rates/EUR", "expected `string`, got `number`"),
+        ({"rates": {"EUR": "4,2"}}, "/rates/EUR", "'4,2' has the wrong form"),
+        ({"rates": {"eur": "4.2"}}, "/rates/eur", "'eur' has the wrong form"),
+        ({"rates": dict.fromkeys(("A", "B", "C", "D"), "")}, "/rates", "at most 3 entries are allowed"),
+        ({"pairs": ["red", {"amount": True}]}, "/pairs/1", "expected `string`, got `object`"),
+        ({"pairs": ["red", "it's"]}, "/pairs/1", "'it's' is not one of the allowed values"),
+        ({"pairs": ["red", "a\tb"]}, "/pairs/1", "'a\\u0009b' is not one of the allowed values"),
+    ],
+)
+def test_a_fault_deep_in_an_input_is_told_at_its_place_and_as_in_json(
+    wrong: dict[str, object], pointer: str, message: str
+) -> None:
+    assert (pointer, message) in [(fault.pointer, fault.message) for fault in faults_of({"name": "a", **wrong}, Outer)]
+
+
+def test_an_example_that_is_no_text_is_shown_as_json() -> None:
+    (fault,) = faults_of({"name": "a", "rates": {"EUR": True}}, Outer)
+    assert fault.hint == 'for example ["4.20"]'
+
+
+def test_a_fault_of_an_entry_is_not_told_of_its_list_too() -> None:
+    assert [fault.pointer for fault in faults_of({"size": 1, "words": ["", "a"]}, Inner)] == ["/words/0"]
 
 
 def test_pointers_escape_their_own_signs() -> None:
