@@ -19,7 +19,7 @@ from pacing.notices.touches import CLOCK_MARGIN_S
 _LIFE_S: Final = 600
 
 
-class Owners(NamedTuple):
+class CappedOwners(NamedTuple):
     """Ids of line items, campaigns and advertisers."""
 
     line_items: frozenset[int]
@@ -38,9 +38,9 @@ class Owners(NamedTuple):
 class Capped(NamedTuple):
     """What one catalogue caps."""
 
-    owners: Owners
+    owners: CappedOwners
     """Who has a cap or a gap."""
-    by_format: Owners
+    by_format: CappedOwners
     """Who has a cap of one format: the ring says of their impressions which format was shown."""
 
 
@@ -57,8 +57,8 @@ class CappedBook:
         blocks = self._blocks.update(catalogue)
         line_items, by_format = (frozenset().union(*(ids[at] for ids in blocks)) for at in (0, 1))
         return Capped(
-            Owners(line_items, _with(bool, catalogue.campaigns), _with(bool, catalogue.advertisers)),
-            Owners(by_format, _with(_has_format, catalogue.campaigns), _with(_has_format, catalogue.advertisers)),
+            CappedOwners(line_items, _with(bool, catalogue.campaigns), _with(bool, catalogue.advertisers)),
+            CappedOwners(by_format, _with(_has_format, catalogue.campaigns), _with(_has_format, catalogue.advertisers)),
         )
 
 
