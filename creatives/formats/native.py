@@ -137,8 +137,9 @@ class NativeAd(Ad, frozen=True):
     """Whether everything that the page cannot do without is there, short and large enough."""
     is_wrapped: bool = False
     """Whether the JSON has the outer member `native`."""
-    filled_for: tuple[Tracker, NativeRequest] | None = None
-    """Set where the bid carries a product: the tracker, and what the page asks for. The markup is `HOLE` then."""
+    filled_for: tuple[Tracker, NativeRequest, str] | None = None
+    """Set where the bid carries a product: the tracker, what the page asks for, and where its privacy link leads. The
+    markup is `HOLE` then."""
 
 
 def kinds_needed(assets: Iterable[WantedAsset]) -> int:
@@ -168,7 +169,7 @@ def render(creative: Creative, offer: Offer, tracker: Tracker) -> Ad:
     markup = native_json(creative, wanted, tracker, assets, click_url(tracker, creative.landing_url))
     secure = are_trustworthy(_INSECURE.findall(markup))
     template = template_of(creative.template.name) if creative.template is not None else None
-    filled = (tracker, wanted) if template is not None and template.assets else None
+    filled = (tracker, wanted, creative.privacy_url) if template is not None and template.assets else None
     return NativeAd(
         creative, markup if filled is None else HOLE, secure, is_complete=is_complete, is_wrapped=wanted.is_wrapped,
         filled_for=filled,
