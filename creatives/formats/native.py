@@ -255,10 +255,12 @@ def _suits(picture: Picture, asset: WantedAsset) -> bool:
         return False
     if picture.width < asset.least_width or picture.height < asset.least_height:
         return False
+    # It would be blown up. Where both measures are named, the ratio takes care of the height.
+    is_smaller = picture.width < asset.width or (not asset.width and picture.height < asset.height)
+    if is_smaller and not (asset.least_width or asset.least_height):
+        return False
     if not (asset.width and asset.height):
         return True
-    if not (asset.least_width or asset.least_height) and picture.width < asset.width:
-        return False  # it would be blown up
     is_ratio = picture.width * asset.height / (picture.height * asset.width)
     return abs(is_ratio - 1) <= RATIO_TOLERANCE
 
