@@ -293,6 +293,11 @@ def check(creative: Creative) -> list[Fault]:
         for pointer, text in _all_texts(assets)
         if TOKEN in text
     ]
+    faults += [
+        Fault(pointer, "empty", "it has no visible character", "remove it, or write something")
+        for pointer, text in _all_texts(assets)
+        if not text.strip()
+    ]
     faults += check_landing(creative)
     return faults
 

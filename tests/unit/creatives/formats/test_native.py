@@ -162,6 +162,7 @@ def test_equal_requests_are_one_key() -> None:
         ({"native": None}, [("/native", "required")]),
         ({"native": NativeAssets()}, [("/native/titles", "required"), ("/native/images", "required")]),
         ({"native": NativeAssets(titles=("a",), icon=SQUARE)}, []),
+        ({"native": NativeAssets(titles=("a", " \t"), icon=SQUARE)}, [("/native/titles/1", "empty")]),
         ({"native": NativeAssets(titles=("a", "@TOKEN@"), icon=SQUARE)}, [("/native/titles/1", "reserved")]),
         ({"native": NativeAssets(titles=("a",), icon=Picture("@TOKEN@", 1, 1))}, [("/native/icon/url", "reserved")]),
         ({"landing_url": "shop"}, [("/landing_url", "not_a_url")]),
