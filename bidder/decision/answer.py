@@ -86,6 +86,12 @@ def _respond(
         asked = bid.cpm
         if bid.deal_id and bid.auction_type is _FIXED_PRICE:
             asked = impression.deal_floors[bid.deal_id][0] or asked  # to the micro; what is reserved is on the grid
+        if prepared.asks:
+            around = filled(around, auction.request)
+        if impression.multiplier_milli != ONE_IMPRESSION:
+            around = asking_how_many(around)
+        if impression.imp.exp and impression.imp.exp > BID_EXPIRY_S:
+            around = expiring(around, BID_EXPIRY_S, min(impression.imp.exp, speaker.longest_expiry_s))
         bid_number = impression.position + 1 + POD_STEP * impression.pod_index
         parts = bid_parts(
             around, number=bid_number, impression_id=impression.imp.id, cpm=asked,
@@ -93,12 +99,6 @@ def _respond(
         )  # fmt: skip
         if bid.shown.line.pod_place:
             _say_place(parts, bid.shown.line.pod_place, impression)
-        if prepared.asks:
-            parts = filled(parts, auction.request)
-        if impression.multiplier_milli != ONE_IMPRESSION:
-            parts = asking_how_many(parts)
-        if impression.imp.exp and impression.imp.exp > BID_EXPIRY_S:
-            parts = expiring(parts, BID_EXPIRY_S, min(impression.imp.exp, speaker.longest_expiry_s))
         bids_of_answer.append((prepared.seat, parts))
     return speaker.answer(auction.request.id, bids_of_answer, auction.currency, f"{nonce:016x}")
 

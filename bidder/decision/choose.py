@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 
 from bidder.decision import rank
-from bidder.decision.apart import apart_keys
+from bidder.decision.apart import ANY_PLACE, Marks, apart_keys, pod_marks
 from bidder.decision.bids_out import BatchCaps
 from bidder.decision.creatives import PreparedBid, Showable
-from bidder.decision.lengths import floors_by_length
+from bidder.decision.lengths import floors_by_length, named_deal
 from bidder.decision.pods import MAX_CANDIDATES, MAX_ROOMS, Candidate, Room, fill
 from bidder.decision.pricing import Evaluation, Integers, Slot, dearest_deal, usable_deals
 from bidder.decision.snapshot import Snapshot
@@ -71,7 +71,7 @@ def choose(found: Evaluation, snapshot: Snapshot, now_ms: int, caps: BatchCaps |
         snapshot.index.lines.line_item, found.positions, lambda: [seed_of(slot.auction) for slot in found.slots]
     )
     pairs = rank.winners(found.starts, found.slot_of_pair, found.cpm, found.eligible, ties)
-    taken: set[tuple[int, int]] = set()
+    taken: Marks = set()
     chosen: dict[int, Chosen] = {}
     filled: set[tuple[int, int]] = set()  # (auction, number in it) of impressions with slots of several formats
     pods: set[tuple[int, str, int]] = set()  # that were filled
@@ -124,7 +124,7 @@ def _bid_beside(
     chosen: dict[int, Chosen],
     sent: dict[int, int],
     ties: rank.Ties,
-    taken: set[tuple[int, int]],
+    taken: Marks,
     now_ms: int,
     caps: BatchCaps | None,
 ) -> None:
@@ -149,7 +149,7 @@ def _beside(
     number: int,
     first: Chosen,
     ties: rank.Ties,
-    taken: set[tuple[int, int]],
+    taken: Marks,
     now_ms: int,
     caps: BatchCaps | None,
 ) -> Chosen | None:
@@ -175,7 +175,7 @@ def _take_first(
     found: Evaluation,
     snapshot: Snapshot,
     ranked: Iterable[int],
-    taken: set[tuple[int, int]],
+    taken: Marks,
     now_ms: int,
     caps: BatchCaps | None,
 ) -> Chosen | None:
@@ -185,6 +185,9 @@ def _take_first(
         cpm, cost = int(found.cpm[pair]), int(found.cost[pair])
         bid = _take(found, snapshot, number, pair, position, cpm, cost, taken, now_ms, caps)
         if bid is not None:
+            slot = found.slots[number]
+            if slot.impression.pod_beside is not None:
+                taken |= pod_marks(slot.number, bid.shown, slot.impression.pod_beside)
             return bid
     return None
 
@@ -311,7 +314,7 @@ def _fill_pod(
     seen: set[tuple[int, str, int]],
     sent: dict[int, int],
     ties: rank.Ties,
-    taken: set[tuple[int, int]],
+    taken: Marks,
     now_ms: int,
     caps: BatchCaps | None,
 ) -> dict[int, Chosen]:
@@ -321,7 +324,7 @@ def _fill_pod(
     """
     slot = found.slots[first]
     pod = slot.impression.pod
-    if pod is None or (mark := (slot.number, pod.id, -1 if pod.id else slot.impression.position)) in seen:
+    if pod is None or (mark := (slot.number, pod.id, ANY_PLACE if pod.id else slot.impression.position)) in seen:
         return {}
     seen.add(mark)
     rooms = _rooms(found, first, pod)
@@ -335,8 +338,9 @@ def _fill_pod(
     ]  # fmt: skip
     chosen: dict[int, Chosen] = {}
     left = (slot.auction.speaker.max_bids or MAX_POD_BIDS) - sent.get(slot.number, 0)
-    while best := fill([each.candidate for each in spots], [room.room for room in rooms], left):
-        kept = set[str]()
+    while True:
+        spots = [each for each in spots if taken.isdisjoint((*mark, key) for key in each.candidate.keys)]
+        best = fill([each.candidate for each in spots], [room.room for room in rooms], left)
         for at in best:
             spot = spots[at]
             room = rooms[spot.candidate.room]
@@ -351,30 +355,20 @@ def _fill_pod(
             found.slots[number].impression.floor_cpm = spot.floor_cpm
             room.free = room.free[1:]
             room.left_s -= spot.candidate.seconds
-            kept |= spot.candidate.keys
+            taken.update((*mark, key) for key in spot.candidate.keys)
             left -= 1
         else:
             break
         spots.pop(at)  # this one cannot be sent; the rest of the pod is searched anew
-        spots = [each for each in spots if kept.isdisjoint(each.candidate.keys)]
     if chosen and slot.auction.speaker.max_bids:
         sent[slot.number] = sent.get(slot.number, 0) + len(chosen)
     return chosen
 
 
 def _take(
-    found: Evaluation,
-    snapshot: Snapshot,
-    number: int,
-    pair: int,
-    position: int,
-    cpm: int,
-    cost: int,
-    taken: set[tuple[int, int]],
-    now_ms: int,
-    caps: BatchCaps | None,
-    only: Showable | None = None,
-) -> Chosen | None:
+    found: Evaluation, snapshot: Snapshot, number: int, pair: int, position: int, cpm: int, cost: int, taken: Marks,
+    now_ms: int, caps: BatchCaps | None, only: Showable | None = None,
+) -> Chosen | None:  # fmt: skip
     """Try to bid with one pair: not twice in a request, a creative that may be shown, money in the lease.
 
     Where one of these fails the result is None, and the pair's verdict says which. `only` is the creative where it was
@@ -382,14 +376,8 @@ def _take(
     """
     slot = found.slots[number]
     auction, impression = slot.auction, slot.impression
-    fitting = (
-        (only,) if only is not None
-        else showable(slot, snapshot, position, cpm) if impression.deal_floors
-        else snapshot.showcase.showable(position, auction, impression)
-    )  # fmt: skip
+    fitting = (only,) if only is not None else _free(found, snapshot, slot, pair, position, cpm, taken)
     if not fitting:
-        lacks_approval = snapshot.showcase.lacks_approval(position, auction, impression)
-        found.verdict[pair] = NoBid.NOT_APPROVED.index if lacks_approval else NoBid.CREATIVE_BLOCKED.index
         return None
     # Several creatives that fit take turns by the auction's hash.
     shown = fitting[0] if len(fitting) == 1 else fitting[seed_of(auction) % len(fitting)]
@@ -425,6 +413,27 @@ def _take(
     return Chosen(pair, position, shown, lease, cpm, cost, deal_id, kind, shading)
 
 
+def _free(
+    found: Evaluation, snapshot: Snapshot, slot: Slot, pair: int, position: int, cpm: int, taken: Marks
+) -> tuple[Showable, ...]:
+    """Creatives that may be shown, apart from the ads of their pod; where there is none the verdict says why."""
+    auction, impression = slot.auction, slot.impression
+    fitting = (
+        showable(slot, snapshot, position, cpm) if impression.deal_floors
+        else snapshot.showcase.showable(position, auction, impression)
+    )  # fmt: skip
+    if not fitting:
+        lacks_approval = snapshot.showcase.lacks_approval(position, auction, impression)
+        found.verdict[pair] = NoBid.NOT_APPROVED.index if lacks_approval else NoBid.CREATIVE_BLOCKED.index
+        return ()
+    beside = impression.pod_beside
+    if beside is not None:
+        fitting = tuple(each for each in fitting if taken.isdisjoint(pod_marks(slot.number, each, beside)))
+        if not fitting:
+            found.verdict[pair] = NoBid.OUTRANKED.index
+    return fitting
+
+
 def auction_type(slot: Slot, deal_id: str) -> AuctionType:
     """The type that a bid is charged by: a deal may name it, and a fixed price holds whatever is configured."""
     at = slot.auction.request.at
@@ -450,7 +459,7 @@ def _shaded(
     slot, rate = found.slots[found.slot_of_pair[pair]], found.rate
     auction = slot.auction
     least = float(snapshot.model.least_cpm[position] * (rate if isinstance(rate, float) else rate[pair]))
-    deal = _named(slot.impression, deal_id) if deal_id else None
+    deal = named_deal(slot.impression, deal_id) if deal_id else None
     if deal is not None and (deal.mincpmpersec or deal.durfloors):
         least = max(least, *floors_by_length(deal, (shown,), auction.currency, snapshot.index.fx))
     cell = shown.cell(snapshot.shading, auction.currency)
@@ -467,20 +476,13 @@ def showable(slot: Slot, snapshot: Snapshot, position: int, cpm: int) -> tuple[S
     auction, impression = slot.auction, slot.impression
     fitting, deal = snapshot.showcase.showable(position, auction, impression), None
     if impression.deal_floors and fitting:
-        deal = _named(impression, deal_of(auction, impression, position, snapshot, cpm))
+        deal = named_deal(impression, deal_of(auction, impression, position, snapshot, cpm))
         if deal is not None:
             fitting = tuple(each for each in fitting if _is_invited(each.prepared, deal))
     if deal is not None and (deal.mincpmpersec or deal.durfloors):
         floors = floors_by_length(deal, fitting, auction.currency, snapshot.index.fx)
         fitting = tuple(each for each, floor in zip(fitting, floors, strict=True) if floor <= cpm)
     return fitting
-
-
-def _named(impression: Impression, deal_id: str) -> Deal | None:
-    """The deal that a bid names; None without one."""
-    pmp = impression.imp.pmp
-    deals = (pmp.deals or ()) if pmp is not None and deal_id else ()
-    return next((deal for deal in deals if deal.id == deal_id), None)
 
 
 def _is_invited(prepared: PreparedBid, deal: Deal) -> bool:

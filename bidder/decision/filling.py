@@ -2,6 +2,8 @@
 
 import struct
 
+import msgspec
+
 from bidder.decision.request_macros import MACRO
 from creatives.formats.banner import BannerAd
 from creatives.formats.base import Ad
@@ -51,8 +53,9 @@ def filling_of(ad: Ad, campaign_id: int, static: bytes) -> Filling | None:
         template = template_of(ad.creative.template.name)
         if template is None or not template.assets:
             return None
-        tracker, wanted = ad.filled_for
+        tracker, wanted, privacy_url = ad.filled_for
+        creative = msgspec.structs.replace(ad.creative, privacy_url=privacy_url)
         # Exchanges take the object as a text or as it is (bidder.dialects).
         hole, escape = (_STRING, in_string) if _STRING in static else (_OBJECT, as_is)
-        return Filling(NativeFiller(ad.creative, template, wanted, tracker, campaign_id, escape), static, hole)
+        return Filling(NativeFiller(creative, template, wanted, tracker, campaign_id, escape), static, hole)
     return None

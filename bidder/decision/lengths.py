@@ -11,6 +11,7 @@ from typing import Final
 
 from bidder.decision.creatives import Showable
 from bidder.openrtb.types import Deal, DurationFloor
+from bidder.request.auction import Impression
 from bidder.request.validate import floor_of
 from core.money import MAX_CPM_MICROS, FxTable, MoneyError
 from creatives.formats.spots import SpotAd
@@ -20,6 +21,13 @@ UNREACHABLE: Final = MAX_CPM_MICROS + 1
 
 # Ranges of a deal that are read; real requests have a handful.
 MAX_RANGES: Final = 32
+
+
+def named_deal(impression: Impression, deal_id: str) -> Deal | None:
+    """The deal that a bid names; None without one."""
+    pmp = impression.imp.pmp
+    deals = (pmp.deals or ()) if pmp is not None and deal_id else ()
+    return next((deal for deal in deals if deal.id == deal_id), None)
 
 
 def floors_by_length(deal: Deal, fitting: Sequence[Showable], currency: str, fx: FxTable) -> list[int]:

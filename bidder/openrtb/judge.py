@@ -28,6 +28,9 @@ FORMAT_OF_MARKUP: Final = {1: "banner", 2: "video", 3: "audio", 4: "native"}
 _HARMLESS = r"(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?:[:/\"'?#<\s]|$)|www\.w3\.org/|www\.iab\.com/VAST"
 _INSECURE = re.compile(rf"http://(?!{_HARMLESS})", re.IGNORECASE)
 
+# Before VAST 4.1 a document does not say what it is: sounds are files of that type, and playlists without a picture.
+_SOUND = re.compile(r'adType="audio"|<MediaFile\b[^>]* (?:type="audio/|width="0")')
+
 
 class AnswerTerms(NamedTuple):
     """What the request leaves to the exchange's configuration."""
@@ -189,7 +192,7 @@ def _kind(bid: Json) -> str:
         return "native"
     if not re.search(r"<VAST\b", markup[:1_000]):
         return "banner"
-    return "audio" if 'adType="audio"' in markup else "video"
+    return "audio" if _SOUND.search(markup) else "video"
 
 
 def _has_size(banner: Banner, bid: Json, device: Device | None) -> bool:

@@ -27,9 +27,11 @@ def faults_of_native(native: Native, markup: object) -> Iterator[str]:
     if not isinstance(answer, dict) or not isinstance(asked, dict):
         yield "the markup is no object"
         return
-    if "native" in asked and "native" not in answer:
-        yield "the outer member is missing"
-    answer, asked = answer.get("native", answer), asked.get("native", asked)
+    if asked.get("native") is not None:
+        asked = asked["native"]
+        if "native" not in answer:
+            yield "the outer member is missing"
+    answer = answer.get("native", answer)
     if not str((answer.get("link") or {}).get("url", "")).startswith(("https://", "http://")):
         yield "a click leads nowhere"
     yield from _assets(asked, answer)
@@ -37,8 +39,8 @@ def faults_of_native(native: Native, markup: object) -> Iterator[str]:
 
 
 def _assets(asked: Json, answer: Json) -> Iterator[str]:
-    listed = [each for each in asked.get("assets") or () if each.get("id") is not None]
-    wanted = {int(each["id"]): each for each in reversed(listed)}  # of one id the first
+    listed = [each for each in asked.get("assets") or () if each is not None and each.get("id") is not None]
+    wanted = {_number(each["id"]): each for each in reversed(listed)}  # of one id the first
     given = {each.get("id"): each for each in answer.get("assets", ())}
     if len(given) < len(answer.get("assets", ())):
         yield "an asset is answered twice"
@@ -47,7 +49,7 @@ def _assets(asked: Json, answer: Json) -> Iterator[str]:
     for number, asset in wanted.items():
         if number in given:
             yield from _asset(number, asset, given[number])
-        elif asset.get("required"):
+        elif _number(asset.get("required")):
             yield f"asset {number} is required and missing"
 
 
@@ -61,19 +63,22 @@ def _asset(number: int, asked: Json, given: Json) -> Iterator[str]:
         text = found.get("text" if kind == "title" else "value")
         if not text:
             yield f"asset {number} has no text"
-        elif 0 < int(rules.get("len") or 0) < len(text):
+        elif 0 < _number(rules.get("len")) < len(text):
             yield f"asset {number} has {len(text)} characters of {rules['len']}"
         return
     if not str(found.get("url", "")).startswith(("https://", "http://", "data:image/")):
         yield f"asset {number} has no picture"
     for name in ("w", "h"):
-        if rules.get(f"{name}min") and found.get(name, 0) < int(rules[f"{name}min"]):
+        if found.get(name, 0) < _number(rules.get(f"{name}min")):
             yield f"asset {number} is too small: {name} is {found.get(name)}"
 
 
 def _trackers(asked: Json, answer: Json) -> Iterator[str]:
     offered = {
-        (each.get("event"), method) for each in asked.get("eventtrackers") or () for method in each.get("methods") or ()
+        (_number(each.get("event")), _number(method))
+        for each in asked.get("eventtrackers") or ()
+        if each is not None
+        for method in _listed(each.get("methods"))
     }
     for tracker in answer.get("eventtrackers", ()):
         if (tracker.get("event"), tracker.get("method")) not in offered:
@@ -81,3 +86,13 @@ def _trackers(asked: Json, answer: Json) -> Iterator[str]:
     urls = [tracker.get("url") for tracker in answer.get("eventtrackers", ()) if tracker.get("event") == 1]
     if not [*urls, *answer.get("imptrackers", ())]:
         yield "nothing counts the impression"
+
+
+def _listed(value: object) -> list[object]:
+    """A list, of which some pages send the only value instead."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _number(value: object) -> int:
+    """A number, which some pages send as a text; 0 where there is none."""
+    return int(float(str(int(value) if isinstance(value, bool) else value or 0)))

@@ -95,6 +95,7 @@ class Impression(msgspec.Struct, gc=False):
     has_rivals: bool = False  # whether it is offered in other formats, too: in those of the same position
     eligible: int = 0  # set of line items, as a bitmap over the positions of the index
     pod: Pod | None = None  # that it is part of
+    pod_beside: Pod | None = None  # with a name, that a spot would be part of where other formats are offered, too
     multiplier_milli: int = ONE_IMPRESSION  # impressions that it counts as, in thousandths
     pod_index: int = 0  # which of the ads of a pod that one impression of the protocol offers
 

@@ -162,11 +162,12 @@ def _add_pod(auction: Auction, impression: Impression, asked: PodAsked, fx: FxTa
         _report(auction, f"/imp/{impression.position}/{impression.offer.format}", BAD_FLOOR, error.args[0])
         return
     separation = frozenset(BY_DOMAIN_AND_CREATIVE if asked.separation is None else asked.separation)
+    pod = Pod(asked.id, asked.seconds, asked.most_ads, separation, floor, per_second, floors)
     if impression.has_rivals:
         impression.floor_cpm = max([per_second * MAX_SECONDS or floor, *(each[2] for each in floors)])
+        impression.pod_beside = pod if pod.id else None
         auction.impressions.append(impression)
         return
-    pod = Pod(asked.id, asked.seconds, asked.most_ads, separation, floor, per_second, floors)
     least = min(
         [per_second or floor, *(each[2] for each in floors)]
     )  # what each ad has to pay is known with its length

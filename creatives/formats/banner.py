@@ -38,13 +38,14 @@ TYPE_HTML, TYPE_SCRIPT, TYPE_IFRAME = 2, 3, 4
 """OpenRTB 2.x, list "Banner Ad Types": XHTML banner, JavaScript ad, iframe."""
 
 MARKUP_MIMES = ("text/html", "application/javascript")
-"""A request that names MIME types admits markup by these."""
+"""A request that names MIME types admits markup by these, a picture by its own as well."""
 
 FRAME_PERMISSIONS = "allow-scripts allow-popups allow-popups-to-escape-sandbox"
 """What the page of a banner by URL may do: run, and open the landing page, which is then a page like any other. It has
 no origin, so it reaches neither cookies nor storage, and it cannot lead the publisher's page away."""
 
 _URL = re.compile(r"""http://[^\s"'<>)]+""", re.IGNORECASE)  # anywhere: also in srcset, poster, scripts and styles
+_HANDLER = re.compile(r"""[\s"'/]on[a-z]+\s*=""")  # an attribute that is a script, such as onclick
 SIGN_TITLE = "Who advertises here, and how to object"
 _SIGN_STYLE = (
     "position:absolute;right:0;top:0;width:15px;height:15px;font:bold 12px/15px sans-serif;text-align:center;"
@@ -107,7 +108,8 @@ def admits(ad: Ad, offer: Offer) -> bool:
         return False
     if not offer.can_click:
         return bool(creative.image_url) and takes_mime(offer.mimes, _picture_type(creative.image_url))
-    return any(takes_mime(offer.mimes, mime) for mime in MARKUP_MIMES)
+    mimes = (*MARKUP_MIMES, _picture_type(creative.image_url)) if creative.image_url else MARKUP_MIMES
+    return any(takes_mime(offer.mimes, mime) for mime in mimes)
 
 
 def _picture_type(url: str) -> str:
@@ -203,7 +205,7 @@ def _is_secure(markup: str) -> bool:
 def _types(creative: Creative) -> frozenset[int]:
     markup = html.unescape(creative.html).lower()
     kinds = {TYPE_HTML}
-    if "<script" in markup or "javascript:" in markup:
+    if "<script" in markup or "javascript:" in markup or _HANDLER.search(markup):
         kinds.add(TYPE_SCRIPT)
     if creative.frame_url or creative.template is not None or "<iframe" in markup:
         kinds.add(TYPE_IFRAME)

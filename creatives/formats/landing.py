@@ -20,7 +20,7 @@ def check_landing(creative: Creative) -> list[Fault]:
         for name in _TEXTS
         if TOKEN in getattr(creative, name)
     ]
-    if not creative.landing_url.startswith(("https://", "http://")):
+    if not is_web_address(creative.landing_url):
         faults.append(
             Fault("/landing_url", "not_a_url", "the landing page is not a web address", "start it with https://")
         )
@@ -29,3 +29,11 @@ def check_landing(creative: Creative) -> list[Fault]:
         message = f"the landing page has {encoded} characters when percent-encoded, as the click URL carries it"
         faults.append(Fault("/landing_url", "too_long", message, f"at most {MAX_LANDING_CHARS}"))
     return faults
+
+
+def is_web_address(url: str) -> bool:
+    """Whether a browser can be led there: by http or https, and to some host."""
+    try:
+        return url.startswith(("https://", "http://")) and bool(urllib.parse.urlsplit(url).hostname)
+    except ValueError:
+        return False

@@ -137,8 +137,9 @@ class NativeAd(Ad, frozen=True):
     """Whether everything that the page cannot do without is there, short and large enough."""
     is_wrapped: bool = False
     """Whether the JSON has the outer member `native`."""
-    filled_for: tuple[Tracker, NativeRequest] | None = None
-    """Set where the bid carries a product: the tracker, and what the page asks for. The markup is `HOLE` then."""
+    filled_for: tuple[Tracker, NativeRequest, str] | None = None
+    """Set where the bid carries a product: the tracker, what the page asks for, and where its privacy link leads. The
+    markup is `HOLE` then."""
 
 
 def kinds_needed(assets: Iterable[WantedAsset]) -> int:
@@ -168,7 +169,7 @@ def render(creative: Creative, offer: Offer, tracker: Tracker) -> Ad:
     markup = native_json(creative, wanted, tracker, assets, click_url(tracker, creative.landing_url))
     secure = are_trustworthy(_INSECURE.findall(markup))
     template = template_of(creative.template.name) if creative.template is not None else None
-    filled = (tracker, wanted) if template is not None and template.assets else None
+    filled = (tracker, wanted, creative.privacy_url) if template is not None and template.assets else None
     return NativeAd(
         creative, markup if filled is None else HOLE, secure, is_complete=is_complete, is_wrapped=wanted.is_wrapped,
         filled_for=filled,
@@ -254,10 +255,12 @@ def _suits(picture: Picture, asset: WantedAsset) -> bool:
         return False
     if picture.width < asset.least_width or picture.height < asset.least_height:
         return False
+    # It would be blown up. Where both measures are named, the ratio takes care of the height.
+    is_smaller = picture.width < asset.width or (not asset.width and picture.height < asset.height)
+    if is_smaller and not (asset.least_width or asset.least_height):
+        return False
     if not (asset.width and asset.height):
         return True
-    if not (asset.least_width or asset.least_height) and picture.width < asset.width:
-        return False  # it would be blown up
     is_ratio = picture.width * asset.height / (picture.height * asset.width)
     return abs(is_ratio - 1) <= RATIO_TOLERANCE
 
@@ -289,6 +292,11 @@ def check(creative: Creative) -> list[Fault]:
         Fault(pointer, "reserved", f"'{TOKEN}' is reserved", "remove it")
         for pointer, text in _all_texts(assets)
         if TOKEN in text
+    ]
+    faults += [
+        Fault(pointer, "empty", "it has no visible character", "remove it, or write something")
+        for pointer, text in _all_texts(assets)
+        if not text.strip()
     ]
     faults += check_landing(creative)
     return faults

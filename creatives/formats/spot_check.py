@@ -8,6 +8,7 @@ import msgspec
 from core.errors import Fault
 from core.model import Creative
 from core.spot import DeliveryMethod, Spot
+from creatives.formats.landing import is_web_address
 from creatives.formats.spots import spot_of
 from creatives.formats.vast import click_length, has_content
 from creatives.macros import TOKEN
@@ -21,6 +22,11 @@ MAX_VERIFICATIONS: Final = 5
 MAX_URL_CHARS: Final = 2_000
 MAX_LANDING_CHARS: Final = 1_800
 MAX_COMPANION_HTML_CHARS: Final = 5_000
+
+PLAYLISTS: Final = frozenset({
+    "application/x-mpegurl", "application/vnd.apple.mpegurl", "application/dash+xml", "application/vnd.ms-sstr+xml",
+})  # fmt: skip
+"""Types of playlists: all else that is an application would be run, not played."""
 
 # The longest spot: breaks have no room for ten minutes, and a duration in the wrong unit is caught by this bound.
 MAX_DURATION_MS: Final = 600_000
@@ -57,7 +63,7 @@ def _check(creative: Creative) -> Iterator[Fault]:
 
 
 def _check_landing(creative: Creative) -> Iterator[Fault]:
-    if not creative.landing_url.startswith(("https://", "http://")):
+    if not is_web_address(creative.landing_url):
         yield Fault("/landing_url", "not_a_url", "the landing page is not a web address", "start it with https://")
     elif (encoded := click_length(creative.landing_url)) > MAX_LANDING_CHARS:
         message = f"the landing page has {encoded} characters when percent-encoded, as the click URL carries it"
@@ -73,7 +79,7 @@ def _check_media(spot: Spot, kinds: str) -> Iterator[Fault]:
         at = f"/{kinds}/media/{number}"
         yield from _check_url(file.url, f"{at}/url")
         kind = file.mime.partition("/")[0].lower()
-        is_playlist = file.delivery is DeliveryMethod.STREAMING and kind == "application"
+        is_playlist = file.delivery is DeliveryMethod.STREAMING and file.mime.lower() in PLAYLISTS
         if kind != kinds and not is_playlist:
             yield Fault(f"{at}/mime", "wrong_type", f"{file.mime!r} is no type of {kinds}", f"such as {kinds}/mp4")
         if kinds == "video" and not (file.width > 0 and file.height > 0):

@@ -64,6 +64,7 @@ class SpotAd(Ad, frozen=True):
     seconds: int = 0
     size: Size = (0, 0)
     attributes: tuple[int, ...] = ()
+    """What the markup itself brings comes first: some exchanges take a single one."""
     frameworks: tuple[int, ...] = ()
 
 
@@ -127,7 +128,7 @@ def render(creative: Creative, offer: Offer, tracker: Tracker) -> SpotAd:
         protocol=version.protocol,
         seconds=spot.seconds,
         size=(served.media[0].width, served.media[0].height),
-        attributes=(*own, SKIPPABLE) if served.skippable else own,
+        attributes=(SKIPPABLE, *own) if served.skippable else own,
         frameworks=(*apis, OPEN_MEASUREMENT) if served.verifications else apis,
     )
 

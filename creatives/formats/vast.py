@@ -16,9 +16,13 @@ import msgspec
 from core.spot import Companion, MediaFile, Spot, Verification
 from creatives.card import SIGN_PIXELS
 from creatives.macros import (
+    CACHE_BUSTER,
     CLICK_URL,
     CLICK_URL_ENCODED,
+    HEIGHT,
     TOKEN,
+    TOKEN_MARK,
+    WIDTH,
     Tracker,
     click_url,
     event_url,
@@ -255,18 +259,25 @@ def _companion(version: VastVersion, companion: Companion, texts: VastTexts, tra
     if companion.image_url:
         resource = _element("StaticResource", companion.image_url, f' creativeType="{text(companion.image_mime)}"')
     elif companion.frame_url:
-        resource = _element("IFrameResource", companion.frame_url)
+        resource = _element("IFrameResource", _filled(companion.frame_url, companion, texts, tracker))
     else:
-        resource = _element("HTMLResource", _companion_html(companion.html, texts, tracker))
+        resource = _element("HTMLResource", _filled(companion.html, companion, texts, tracker))
     click = _element("CompanionClickThrough", click_url(tracker, texts.landing_url)) if texts.landing_url else ""
     alternative = _element("AltText", companion.alt_text)
     body = f"{resource}{alternative}{click}" if version.is_4 else f"{resource}{click}{alternative}"
     return f'<Companion width="{companion.width}" height="{companion.height}">{body}</Companion>'
 
 
-def _companion_html(markup: str, texts: VastTexts, tracker: Tracker) -> str:
+def _filled(written: str, companion: Companion, texts: VastTexts, tracker: Tracker) -> str:
+    """What a companion shows, with the macros of banners filled in."""
     click = click_url(tracker, texts.landing_url) if texts.landing_url else ""
-    return markup.replace(CLICK_URL_ENCODED, urllib.parse.quote(click, safe="@")).replace(CLICK_URL, html.escape(click))
+    values = {
+        CLICK_URL_ENCODED: urllib.parse.quote(click, safe=TOKEN_MARK), CLICK_URL: html.escape(click),
+        CACHE_BUSTER: TOKEN, WIDTH: str(companion.width), HEIGHT: str(companion.height),
+    }  # fmt: skip
+    for macro, value in values.items():
+        written = written.replace(macro, value)
+    return written
 
 
 def _element(name: str, content: str, attributes: str = "") -> str:

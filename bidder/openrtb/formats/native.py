@@ -116,14 +116,19 @@ def _parsed(text: str, version: str) -> tuple[NativeRequest, AssetsNeeded] | Fau
         return Fault("/native/request", "bad_request", f"cannot be read: {str(error)[:200]}")
     request = root.native or root
     assets, seen = list[WantedAsset](), set[int | None]()
-    for number, asset in enumerate((request.assets or ())[:MAX_ASSETS]):
+    for number, asset in enumerate(request.assets or ()):
         # A page that gets two answers of one id cannot tell them apart.
-        found = _asset(asset) if asset.id not in seen else None
+        found = _asset(asset) if asset.id not in seen and number < MAX_ASSETS else None
         seen.add(asset.id)
         if found is not None:
             assets.append(found)
         elif asset.required:
-            return Fault(f"/native/request/assets/{number}", "unknown_asset", "needs an asset of a kind that no ad has")
+            text = (
+                f"needs more than {MAX_ASSETS} assets"
+                if number >= MAX_ASSETS
+                else "needs an asset of a kind that no ad has"
+            )
+            return Fault(f"/native/request/assets/{number}", "unknown_asset", text)
     if not assets:
         return Fault("/native/request", "no_asset", "wants nothing that an ad has")
     trackers = None

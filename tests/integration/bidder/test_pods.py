@@ -247,3 +247,18 @@ def test_beside_other_formats_the_dearest_floor_counts_and_there_is_one_bid() ->
     assert asked(shops, floors, bidfloorcur="PLN") == [("1", "1", 15)]
     assert asked(shops, floors, bidfloorcur="PLN", banner=banner) == []
     assert asked(bidder((1, 15, 6.0)), floors | {"poddur": 60}, bidfloorcur="PLN", banner=banner) == [("1", "1", 15)]
+
+
+@pytest.mark.parametrize("beside", [(0,), (1,), (0, 1)])
+def test_beside_other_formats_it_is_kept_apart_from_the_rest_of_its_pod(beside: tuple[int, ...]) -> None:
+    shops = bidder((1, 15, 4.0), (1, 15, 3.0), (2, 15, 1.0))
+
+    def taken(*names: str, **members: object) -> list[str]:
+        imps = [{"id": str(at), "video": {**PLAYER, "podid": name, **members}} for at, name in enumerate(names)]
+        for at in beside:
+            imps[at]["banner"] = {"w": 300, "h": 250}
+        return sorted(str(bid["adid"]) for bid in bids_of(shops.answer(raw_request(imp=imps, regs={"gdpr": 0}))))
+
+    assert taken("pod", "pod") == ["1", "3"]
+    assert taken("pod", "pod", poddedupe=[5]) == ["1", "2"]
+    assert taken("pod", "other") == ["1", "2"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from core.model import Creative
+from core.model import Creative, Exchange
 from tests.kit.bidding import TestBidder, bids_of
 from tests.kit.catalogues import catalogue, creative, line_item
 from tests.kit.openrtb import raw_request
@@ -31,6 +31,15 @@ def test_a_video_is_bid_where_a_player_is_offered() -> None:
     assert "apis" not in bid
     assert bid["adm"].startswith('<?xml version="1.0" encoding="UTF-8"?><VAST version="4.2"')
     assert "@TOKEN@" not in bid["adm"]
+
+
+def test_an_exchange_that_takes_one_attribute_hears_of_the_button() -> None:
+    exchange = Exchange(id=1, key="demo", default_currency="USD", seat="1", dialect="pubmatic")
+    ads = (video_creative(1, attributes=(1,)),)
+    asked = TestBidder(catalogue(line_item(1), creatives=ads, exchanges=(exchange,)))
+    (bid,) = bids(asked, video=PLAYER)
+    assert "skipoffset" in bid["adm"]
+    assert bid["attr"] == [16]
 
 
 def test_a_sound_is_bid_where_a_radio_is_offered() -> None:

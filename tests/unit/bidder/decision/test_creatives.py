@@ -115,6 +115,8 @@ def may(changes: dict[str, Any], imp: dict[str, Any], **request: object) -> bool
 
 
 INSECURE = {"html": '<img src="http://cdn.example/a.png"><a href="${CLICK_URL}">x</a>'}
+PICTURE = {"html": "", "image_url": "https://cdn.example/a.jpg?v=2"}
+HANDLER = {"html": '<a href="${CLICK_URL}" onClick = "go()">x</a>'}
 SCRIPT = {"html": '<a href="${CLICK_URL}">x</a><SCRIPT>1</SCRIPT>'}
 
 
@@ -127,6 +129,7 @@ SCRIPT = {"html": '<a href="${CLICK_URL}">x</a><SCRIPT>1</SCRIPT>'}
         ({"attributes": (1, 2)}, {"banner": {"battr": [2]}}, {}, False),
         ({"attributes": (1,)}, {"banner": {"battr": [2]}}, {}, True),
         (SCRIPT, {"banner": {"btype": [3]}}, {}, False),
+        (HANDLER, {"banner": {"btype": [3]}}, {}, False),
         ({}, {"banner": {"btype": [3, 4]}}, {}, True),
         ({}, {"banner": {"btype": [2]}}, {}, False),
         ({"apis": (7,)}, {}, {}, False),
@@ -135,6 +138,8 @@ SCRIPT = {"html": '<a href="${CLICK_URL}">x</a><SCRIPT>1</SCRIPT>'}
         ({}, {"banner": {"mimes": ["image/gif", "text/html"]}}, {}, True),
         ({}, {"banner": {"mimes": ["image/*"]}}, {}, False),
         ({}, {"banner": {"mimes": ["image/*", "text/*"]}}, {}, True),
+        (PICTURE, {"banner": {"mimes": ["image/gif", "image/jpg"]}}, {}, True),
+        (PICTURE, {"banner": {"mimes": ["image/gif"]}}, {}, False),
         ({"language": "pl"}, {}, {"wlang": ["en"]}, False),
         ({"language": "pl"}, {}, {"wlangb": ["PL-pl"]}, True),
         ({}, {}, {"wlang": ["en"]}, True),

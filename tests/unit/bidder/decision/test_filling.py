@@ -10,7 +10,7 @@ from bidder.openrtb.judge_native import faults_of_native
 from bidder.openrtb.types import Native
 from core.dialects import DIALECTS
 from core.ids import product_reference
-from core.model import Exchange, ProductChoice, ProductStrategy, TemplateUse
+from core.model import Advertiser, Exchange, ProductChoice, ProductStrategy, TemplateUse
 from core.telemetry.metrics import Telemetry
 from creatives.product import FeedProduct
 from creatives.products.cache import ProductCache
@@ -36,8 +36,8 @@ KEPT: list[Exchange] = []
 """Who speaks for an exchange is remembered by its identity, which no other may take over after a test."""
 
 
-def bidder(name: str) -> TestBidder:
-    """Of an exchange of this name."""
+def bidder(name: str, payer: str = "") -> TestBidder:
+    """Of an exchange of this name, whose advertiser names who pays."""
     cache = ProductCache(Telemetry(), size=100)
     for product_id, title in (("A", HOSTILE), ("B", "Boots")):
         product = FeedProduct(
@@ -54,7 +54,9 @@ def bidder(name: str) -> TestBidder:
     ad = native_creative(1, 1, language="pl", products=choice, template=TemplateUse(name="native"))
     exchange = msgspec.structs.replace(EXCHANGE, name=name)
     KEPT.append(exchange)
-    return TestBidder(catalogue(line_item(1), creatives=(ad,), exchanges=(exchange,)), products=cache)
+    shop = Advertiser(id=1, name="Szpilka", domain="shop1.example", dsa_behalf=payer, dsa_paid=payer)
+    of_shop = catalogue(line_item(1), creatives=(ad,), exchanges=(exchange,))
+    return TestBidder(msgspec.structs.replace(of_shop, advertisers=(shop,)), products=cache)
 
 
 def markup(who: TestBidder, visitor: Shopper) -> Any:  # noqa: ANN401 - a text or an object
@@ -92,3 +94,12 @@ def test_a_stranger_sees_the_creatives_own_ad() -> None:
     native = json.loads(markup(bidder("plain exchange"), Shopper()))
     assert [each["id"] for each in native["assets"]] == [1, 2, 3]
     assert native["assets"][2]["data"]["value"] == "219,00 zł"
+
+
+@pytest.mark.parametrize("visitor", [VISITOR, Shopper()])
+def test_the_privacy_link_leads_to_who_paid_where_the_page_does_not_show_it(visitor: Shopper) -> None:
+    dsa = {"dsarequired": 2, "pubrender": 0}
+    who = bidder("regulated exchange", payer="Agencja")
+    imp = {"id": "1", "native": native_imp({**REQUEST, "privacy": 1})}
+    (bid,) = bids_of(who.answer(raw_request(imp=[imp], regs={"gdpr": 0, "dsa": dsa}), visitor))
+    assert json.loads(str(bid["adm"]))["privacy"].startswith("https://track.example/why/")

@@ -46,5 +46,7 @@ def test_a_bid_has_them_filled_in_and_others_are_not_looked_at() -> None:
     (bid,) = bids_of(asking.answer(request))
     assert 'src="https://pixel.example/?gdpr=0&c=C%22%3C%2Fscript%3E%5C"' in str(bid["adm"])
     assert "${" not in str(bid["adm"])
+    named = raw_request(imp=[{"id": "${GDPR}", "banner": {"w": 300, "h": 250}}], regs={"gdpr": 0})
+    assert [bid["impid"] for bid in bids_of(asking.answer(named))] == ["${GDPR}"]
     (plain,) = bids_of(TestBidder(catalogue(line_item(1))).answer(request))
     assert "${AUCTION_PRICE}" in json.dumps(plain)

@@ -71,6 +71,17 @@ def test_of_assets_of_one_id_the_first_counts_and_a_length_below_one_is_none() -
     assert faults(lambda answer: answer["assets"].append({"id": 4, "data": {"value": "long"}}), request) == []
 
 
+def test_what_live_traffic_writes_in_another_way_is_read() -> None:
+    title, picture, _text = NATIVE_REQUEST["assets"]
+    assets = [None, {**title, "id": "1", "title": {"len": "25.0"}}, picture, {"id": 3, "required": "0", "data": {}}]
+    trackers = [None, {"event": "1", "methods": "1"}]
+    request = {"native": None, "assets": assets, "eventtrackers": trackers}
+    assert faults(lambda answer: answer["assets"].pop(), request) == []
+    assert (
+        faults(lambda answer: answer["assets"].pop(), request | {"eventtrackers": [{"event": 1, "methods": 1}]}) == []
+    )
+
+
 def test_the_outer_member_is_there_where_the_request_has_it() -> None:
     assert faults(request={"native": NATIVE_REQUEST}) == ["the outer member is missing"]
 

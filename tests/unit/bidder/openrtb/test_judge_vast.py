@@ -2,14 +2,16 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from bidder.openrtb.formats import audio, video
 from bidder.openrtb.judge import AnswerTerms, faults_of_answer, faults_of_bid
+from core.spot import DeliveryMethod, MediaFile
 from creatives.formats import spots
 from creatives.macros import TOKEN
 from tests.kit.openrtb import FX, request_of
-from tests.kit.spots import TRACKER, audio_creative, player, video_creative
+from tests.kit.spots import SOUND, TRACKER, audio_creative, player, video_creative
 
 Json = dict[str, Any]
 
@@ -152,3 +154,18 @@ def test_a_floor_by_the_second_is_judged_by_the_length() -> None:
     assert kinds(bid_of("video"), video=VIDEO | {"mincpmpersec": 0.01}) == []
     assert kinds(bid_of("video"), video=VIDEO | {"mincpmpersec": 0.1}) == ["floor"]  # 15 s cost 1.50 USD
     assert kinds(bid_of("video"), video=VIDEO | {"durfloors": [{"maxdur": 15, "bidfloor": 1.0}]}) == ["floor"]
+
+
+@pytest.mark.parametrize("protocol", [3, 7, 11, 13])
+def test_a_sound_is_known_by_its_markup_where_the_bid_does_not_say_what_it_is(protocol: int) -> None:
+    playlist = MediaFile(
+        url="https://cdn.example/a.m3u8", mime="application/x-mpegURL", delivery=DeliveryMethod.STREAMING
+    )
+    offered = {**AUDIO, "mimes": ["audio/mpeg", playlist.mime], "protocols": [protocol]}
+    asked = player("audio", protocols=(protocol,), mimes=tuple(offered["mimes"]))
+    for file in (SOUND.media[0], playlist):
+        ad = spots.render(audio_creative(spot=msgspec.structs.replace(SOUND, media=(file,))), asked, TRACKER)
+        sent = {**bid_of("audio"), **audio.write(ad), "adm": ad.markup.replace(TOKEN, "tok")}
+        del sent["mtype"]
+        assert kinds(sent, audio=offered) == []
+        assert kinds(sent, audio=offered, video=VIDEO) == []

@@ -121,6 +121,8 @@ def test_a_landing_page_over_plain_http_does_not_make_the_ad_insecure() -> None:
         ({"sample_url": "https://cdn.example/" + TOKEN}, "reserved"),
         ({"width": 0}, "no_size"),
         ({"landing_url": "javascript:alert(1)"}, "not_a_url"),
+        ({"landing_url": "https://?shoes"}, "not_a_url"),
+        ({"landing_url": "https://[shoes/"}, "not_a_url"),
         ({"landing_url": "https://shop.example/" + "ą" * 400}, "too_long"),
     ],
 )

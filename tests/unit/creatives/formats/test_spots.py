@@ -148,6 +148,10 @@ BAD: dict[str, tuple[Creative, list[tuple[str, str]]]] = {
     "sound in a video": (
         replaced(media=(msgspec.structs.replace(FILE, mime="audio/mpeg"),)), [("/video/media/0/mime", "wrong_type")]
     ),
+    "a script that is called a stream": (
+        replaced(media=(msgspec.structs.replace(STREAM, mime="application/javascript"),)),
+        [("/video/media/0/mime", "wrong_type")],
+    ),
     "a playlist that is no stream": (
         replaced(media=(msgspec.structs.replace(STREAM, delivery=DeliveryMethod.PROGRESSIVE),)),
         [("/video/media/0/mime", "wrong_type")],
@@ -172,6 +176,7 @@ BAD: dict[str, tuple[Creative, list[tuple[str, str]]]] = {
         replaced(media=(msgspec.structs.replace(FILE, url=f"https://cdn.example/{TOKEN}"),)), [("/video", "reserved")]
     ),
     "no landing page": (video_creative(landing_url="shop.example"), [("/landing_url", "not_a_url")]),
+    "a landing page nowhere": (video_creative(landing_url="https:///sale"), [("/landing_url", "not_a_url")]),
     "a long landing page": (
         video_creative(landing_url="https://shop.example/" + "%" * 700), [("/landing_url", "too_long")]
     ),

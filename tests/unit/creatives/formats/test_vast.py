@@ -153,6 +153,15 @@ def test_an_identity_that_nobody_registered_is_unknown() -> None:
     assert (found.text, found.attrib) == ("unknown", {"idRegistry": "unknown", "idValue": "unknown"})
 
 
+def test_a_page_beside_the_player_is_handed_where_clicks_are_counted() -> None:
+    page = Companion(
+        width=300, height=250, frame_url="https://x.example/a?c=${CLICK_URL_ENC}&b=${CACHEBUSTER}&s=${WIDTH}x${HEIGHT}"
+    )
+    (shown,) = video(msgspec.structs.replace(VIDEO, companions=(page,))).iter("IFrameResource")
+    click = f"https%3A%2F%2Ftrack.example%2Ft%2Fclick%2F{TOKEN}%3Fto%3Dhttps%253A%252F%252Fshop1.example%252F"
+    assert shown.text == f"https://x.example/a?c={click}&b={TOKEN}&s=300x250"
+
+
 def test_a_companion_alone_does_not_make_an_empty_creative() -> None:
     spot = msgspec.structs.replace(
         VIDEO, companions=(Companion(width=1, height=1, image_url="https://x.example/a.png"),)

@@ -127,6 +127,10 @@ def test_live_traffic_is_not_exact() -> None:
         ('{"assets":[{"id":1,"required":1,"video":{}}]}', "unknown_asset"),
         ('{"assets":[{"required":1,"title":{}}]}', "unknown_asset"),
         ("[" * 100_000, "bad_request"),
+        (
+            json.dumps({"assets": [{"id": each, "required": 1, "title": {}} for each in range(MAX_ASSETS + 1)]}),
+            "unknown_asset",
+        ),
     ],
 )
 def test_what_no_ad_can_be_made_for_is_explained(text: str, code: str) -> None:

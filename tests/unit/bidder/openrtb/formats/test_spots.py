@@ -132,7 +132,7 @@ def test_sound_is_read_likewise() -> None:
 def test_what_a_bid_says_of_a_spot() -> None:
     shown = spots.render(video_creative(attributes=(6,)), player(protocols=(13,)), TRACKER)
     assert video.write(shown) == {
-        "mtype": 2, "dur": 15, "protocol": 13, "attr": (6, 16), "apis": (7,), "w": 640, "h": 360
+        "mtype": 2, "dur": 15, "protocol": 13, "attr": (16, 6), "apis": (7,), "w": 640, "h": 360
     }  # fmt: skip
     heard = spots.render(audio_creative(), player("audio", protocols=(3,)), TRACKER)
     assert audio.write(heard) == {"mtype": 3, "dur": 31, "protocol": 3, "attr": (), "apis": ()}
