@@ -155,7 +155,7 @@ def _picture(path: Path, name: str) -> MediaKind:
                 image.load()
     except BadMediaError:
         raise
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, LookupError, struct.error) as error:
         # Pillow's own words name the file as it lies on this machine.
         reason = "its head cannot be read" if isinstance(error, UnidentifiedImageError) else str(error)[:200]
         message = f"the {name} picture is damaged: {reason}"
