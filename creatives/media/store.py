@@ -87,6 +87,13 @@ class FolderStore:
             return []
         return [entry.name for entry in os.scandir(self._folder) if NAME.fullmatch(entry.name)]
 
+    def uploaded_ns(self, name: str) -> int:
+        """When a file came into this machine's folder, anew with each upload of it; 0 where it is not there."""
+        try:
+            return (self._folder / name).stat().st_ctime_ns
+        except FileNotFoundError:
+            return 0
+
     def remove(self, name: str) -> None:
         """Remove a file; one that is gone already is no error."""
         (self._folder / name).unlink(missing_ok=True)

@@ -165,6 +165,22 @@ async def test_media_go_a_day_after_the_last_creative_that_shows_them(
     assert store.names() == []
 
 
+async def test_media_that_are_uploaded_again_are_kept_for_another_day(store: FolderStore, clock: ManualClock) -> None:
+    async def nothing() -> list[str]:
+        return []
+
+    keeper = MediaKeeper(store, nothing, clock)
+    media = await store.keep(parts(picture()))
+    await keeper.sweep()
+    clock.advance(KEPT_UNUSED_S - 1)
+    await store.keep(parts(picture()))
+    clock.advance(1)
+    assert await keeper.sweep() == 0
+    assert store.find(media.name) is not None, "the creative that shows it is about to be made"
+    clock.advance(KEPT_UNUSED_S)
+    assert await keeper.sweep() == 1
+
+
 def test_names_are_found_wherever_a_creative_has_them() -> None:
     name = "0" * 64 + ".png"
     assert names_in([f'{{"html":"<img src=\\"https://t.example/m/{name}?x\\">"}}', "nothing"]) == {name}
