@@ -137,7 +137,11 @@ async def test_files_of_a_spot_are_what_is_declared(site: str) -> None:
 
 
 async def test_small_pictures_and_what_stands_beside_a_player_are_loaded_too(site: str) -> None:
-    pages: dict[str, Any] = {"landing_url": f"{site}/landing", "advertiser_domain": "127.0.0.1", "privacy_url": f"{site}/landing"}
+    pages: dict[str, Any] = {
+        "landing_url": f"{site}/landing",
+        "advertiser_domain": "127.0.0.1",
+        "privacy_url": f"{site}/landing",
+    }
     media = (MediaFile(url=f"{site}/a.mp4", mime="video/mp4", width=640, height=360),)
     beside = (Companion(width=300, height=250, image_url=f"{site}/gone.png"),)
     video = video_creative(spot=Spot(duration_ms=1_000, media=media, companions=beside), **pages)
