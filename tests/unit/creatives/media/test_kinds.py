@@ -84,6 +84,7 @@ BAD: dict[str, tuple[bytes, str, str]] = {
         "unsupported",
         "this is an AVIF or HEIC picture, which browsers or players",
     ),
+    "a film of QuickTime": (mp4(b"qt  "), "unsupported", "this is a QuickTime film, which browsers or players do not"),
     "an AVIF with frames": (
         mp4(b"avis"),
         "unsupported",
