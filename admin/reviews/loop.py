@@ -143,7 +143,9 @@ class ReviewLoop:
             if (review.state, review.reason) != (decision.state, decision.reason):
                 taken &= await self._save(review, decided(review, decision, self._clock.now_ms()))
         if taken:
-            self._seen_ms[exchange.id] = max((ad.audit.lastmod for ad in ads), default=since)
+            newest = max((ad.audit.lastmod for ad in ads), default=since)
+            # An exchange whose clock is wrong for one ad must not hide what it decides of others.
+            self._seen_ms[exchange.id] = min(newest, self._clock.now_ms())
 
     async def _save(self, before: Review, after: Review) -> bool:
         saved = await self._store.save(before, after, SYSTEM)

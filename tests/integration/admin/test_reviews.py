@@ -155,6 +155,20 @@ async def test_a_service_that_is_away_or_strange_decides_nothing(review: Review,
     assert await review.refused(valkey) == {shop.creative["id"]: {review.exchange}}
 
 
+async def test_an_audit_of_the_future_hides_no_later_decision(
+    review: Review, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = review.service._shown
+
+    def ahead(known: Any) -> dict[str, Any]:  # noqa: ANN401 - the service's own
+        shown = plain(known)
+        return shown | {"audit": shown["audit"] | {"lastmod": shown["audit"]["lastmod"] + 10**12}}
+
+    monkeypatch.setattr(review.service, "_shown", ahead)
+    await review.rounds(7)
+    assert await review.states() == ["approved"]
+
+
 async def test_a_service_that_hangs_holds_up_no_other_exchange(review: Review, shop: Shop) -> None:
     asked, over = asyncio.Event(), asyncio.Event()
 
