@@ -7,7 +7,6 @@ from typing import Final
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.web_request import BaseRequest
-from multidict import CIMultiDict
 
 from core.errors import UnavailableError
 from creatives.media.store import TYPES, FolderStore
@@ -30,8 +29,7 @@ class _MediaFile(web.FileResponse):
         try:
             _ = request.http_range
         except ValueError:  # several ranges, or of another unit: such a header is passed over (RFC 9110 section 14.2)
-            kept = CIMultiDict(request.headers)
-            del kept["Range"]
+            kept = [(name, value) for name, value in request.headers.items() if name.lower() != "range"]
             request = request.clone(headers=kept)
         return await super().prepare(request)
 
