@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -34,6 +35,12 @@ from creatives.templates.samples import LANDING, Unsigned, filled
 
 _SUFFIX: Final = {Format.BANNER: "html", Format.NATIVE: "json", Format.VIDEO: "xml", Format.AUDIO: "xml"}
 
+# A little more than a 4K screen: on larger ones Chromium works for minutes.
+MAX_SIDE: Final = 4_096
+
+_SIZE: Final = re.compile(r"([0-9]{1,5})x([0-9]{1,5})", re.IGNORECASE)
+_SHOWN_CHARS: Final = 40
+
 
 class Written(msgspec.Struct):
     """The files that were written. `markup` is "" without a request; `is_drawn` where no browser made the picture."""
@@ -46,10 +53,12 @@ class Written(msgspec.Struct):
 
 def size_of(text: str) -> Size:
     """A size such as 300x250. Raises InputError."""
-    width, _, height = text.lower().partition("x")
-    if not (width.isascii() and width.isdigit() and height.isascii() and height.isdigit()):
-        raise InputError(f"'{text}' is no size", hint="for example 300x250")
-    return int(width), int(height)
+    found = _SIZE.fullmatch(text)
+    size = (int(found[1]), int(found[2])) if found else (0, 0)
+    if min(size) < 1 or max(size) > MAX_SIDE:
+        hint = f"for example 300x250, at most {MAX_SIDE} a side"
+        raise InputError(f"'{text[:_SHOWN_CHARS]}' is no size of an ad", hint=hint)
+    return size
 
 
 def offer_of(creative: Creative, body: bytes) -> Offer:

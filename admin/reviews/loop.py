@@ -23,6 +23,10 @@ from core.telemetry.metrics import Telemetry
 SENT_AT_ONCE: Final = 50
 _CALLS: Final = 5
 
+# A step waits so long for its calls. Who takes longer (a call may take 20 s) goes on beside the next steps: what other
+# exchanges decide is known to bidders within five seconds.
+PATIENCE_S: Final = 0.5
+
 log = logging.getLogger("grosz.reviews")
 
 
@@ -44,6 +48,7 @@ class ReviewLoop:
         self._sample_url = sample_url
         self._poll_s = poll_s
         self._seen_ms: dict[int, int] = {}  # by exchange: the newest audit that was taken
+        self._under_way: dict[tuple[int, str], asyncio.Task[None]] = {}  # by exchange, and what it is asked
         self._calls = telemetry.counter(
             "grosz_review_calls_total",
             "Calls to exchanges that review creatives, by what was asked and its outcome.",
@@ -56,20 +61,39 @@ class ReviewLoop:
     async def run(self) -> None:
         """Until cancelled."""
         async with session() as calls:
-            while True:
-                await self.step(calls)
-                await asyncio.sleep(self._poll_s)
+            try:
+                while True:
+                    await self.step(calls)
+                    await asyncio.sleep(self._poll_s)
+            finally:
+                await self.close()
 
-    async def step(self, calls: aiohttp.ClientSession) -> None:
-        """One round with every exchange that reviews; one that does not answer holds up no other."""
-        exchanges = [each for each in await self._store.exchanges() if is_asked(each)]
-        async with asyncio.TaskGroup() as group:
-            for exchange in exchanges:
-                group.create_task(self._round(exchange, ReviewClient(exchange, calls)))
+    async def step(self, calls: aiohttp.ClientSession, patience_s: float = PATIENCE_S) -> None:
+        """Send to every exchange that reviews, then ask each; one that does not answer holds up no other."""
+        asked = [(each, ReviewClient(each, calls)) for each in await self._store.exchanges() if is_asked(each)]
+        for name, work in (("send", self._submit), ("poll", self._poll)):
+            for exchange, client in asked:
+                if (exchange.id, name) not in self._under_way:
+                    self._under_way[exchange.id, name] = asyncio.create_task(work(exchange, client))
+            await self._wait(patience_s)
         for state, count in (await self._store.counts()).items():
             self._states.labels(state.value).set(count)
 
-    async def _round(self, exchange: Exchange, client: ReviewClient) -> None:
+    async def close(self) -> None:
+        """End the calls that are still under way."""
+        tasks = list(self._under_way.values())
+        self._under_way.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _wait(self, patience_s: float) -> None:
+        if self._under_way:
+            await asyncio.wait(self._under_way.values(), timeout=patience_s)
+        for key in [key for key, task in self._under_way.items() if task.done()]:
+            self._under_way.pop(key).result()
+
+    async def _submit(self, exchange: Exchange, client: ReviewClient) -> None:
         now_ms = self._clock.now_ms()
         begun = await self._store.begin(exchange, now_ms)
         if begun:
@@ -82,7 +106,6 @@ class ReviewLoop:
                 await self._send(review, client)
 
         await asyncio.gather(*map(send, due))
-        await self._poll(exchange, client)
 
     async def _send(self, review: Review, client: ReviewClient) -> None:
         found = await self._store.creative(review.creative_id)
@@ -120,7 +143,9 @@ class ReviewLoop:
             if (review.state, review.reason) != (decision.state, decision.reason):
                 taken &= await self._save(review, decided(review, decision, self._clock.now_ms()))
         if taken:
-            self._seen_ms[exchange.id] = max((ad.audit.lastmod for ad in ads), default=since)
+            newest = max((ad.audit.lastmod for ad in ads), default=since)
+            # An exchange whose clock is wrong for one ad must not hide what it decides of others.
+            self._seen_ms[exchange.id] = min(newest, self._clock.now_ms())
 
     async def _save(self, before: Review, after: Review) -> bool:
         saved = await self._store.save(before, after, SYSTEM)

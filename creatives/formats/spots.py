@@ -1,5 +1,6 @@
 """What video and audio ads have in common: which file of a spot a player gets, and whether it may play it at all."""
 
+import html
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -227,7 +228,8 @@ def _loaded(served: _Served, tracker: Tracker) -> Iterator[str]:
     for companion in served.companions:
         yield companion.image_url
         yield companion.frame_url
-        yield from (f"http:{part}" for part in companion.html.replace("\\/", "/").lower().split("http:")[1:])
+        plain = html.unescape(companion.html).replace("\\/", "/").lower()
+        yield from (f"http:{part}" for part in plain.split("http:")[1:])
     for verification in served.verifications:
         yield verification.url
         yield verification.not_executed_url

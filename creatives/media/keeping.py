@@ -32,7 +32,7 @@ class MediaKeeper:
         self._store = store
         self._texts = texts
         self._clock = clock
-        self._unused_since: dict[str, float] = {}
+        self._unused: dict[str, tuple[int, float]] = {}  # when each was uploaded, and since when it is unused
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -51,14 +51,23 @@ class MediaKeeper:
 
     async def sweep(self) -> int:
         """Remove what has been unused for long enough; returns how many files that were."""
-        kept = await asyncio.to_thread(self._store.names)
+        kept = await asyncio.to_thread(self._uploads)
         used = names_in(await self._texts())
         now = self._clock.monotonic()
-        self._unused_since = {name: self._unused_since.get(name, now) for name in kept if name not in used}
-        over = [name for name, since in self._unused_since.items() if now - since >= KEPT_UNUSED_S]
+        before = self._unused
+        self._unused = {
+            # Who uploads a file again is about to use it.
+            name: before[name] if name in before and before[name][0] == uploaded else (uploaded, now)
+            for name, uploaded in kept.items()
+            if name not in used
+        }
+        over = [name for name, (_uploaded, since) in self._unused.items() if now - since >= KEPT_UNUSED_S]
         for name in over:
             await asyncio.to_thread(self._store.remove, name)
-            del self._unused_since[name]
+            del self._unused[name]
         if over:
             _log.info("%d media that no creative shows were removed", len(over))
         return len(over)
+
+    def _uploads(self) -> dict[str, int]:
+        return {name: self._store.uploaded_ns(name) for name in self._store.names()}

@@ -155,7 +155,7 @@ def _picture(path: Path, name: str) -> MediaKind:
                 image.load()
     except BadMediaError:
         raise
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, LookupError, struct.error) as error:
         # Pillow's own words name the file as it lies on this machine.
         reason = "its head cannot be read" if isinstance(error, UnidentifiedImageError) else str(error)[:200]
         message = f"the {name} picture is damaged: {reason}"
@@ -185,6 +185,9 @@ def _mp4(file: BinaryIO, size: int) -> MediaKind:
             if brand in _PICTURE_BRANDS:
                 message = "this is an AVIF or HEIC picture, which browsers or players do not all show"
                 raise BadMediaError("unsupported", message, _ALLOWED)
+            if brand == b"qt  ":
+                message = "this is a QuickTime film, which browsers or players do not all show"
+                raise BadMediaError("unsupported", message, "save it as MP4")
         if at + length > size:
             raise BadMediaError("damaged", "the MP4 file ends before its content does", "send all of it")
     if b"moov" not in found:

@@ -16,7 +16,7 @@ from typing import Final
 from core.bucket import Bucket, BucketUse
 from core.errors import UnavailableError
 from creatives.media.kinds import MAX_BYTES
-from creatives.media.store import NAME, TYPES, FolderStore
+from creatives.media.store import NAME, TYPES, WRITTEN_S, FolderStore
 
 MEDIA: Final = BucketUse("the store of media", "media.")
 
@@ -86,8 +86,8 @@ class BucketStore(FolderStore):
     def _cached(self, name: str) -> Path | None:
         path = self._cache / name
         if path.is_file():
-            if time.time() - path.stat().st_mtime < TRUSTED_S or self._bucket.has(name):
-                os.utime(path)
+            if time.time() - path.stat().st_atime < TRUSTED_S or self._may_have(name):
+                _touch(path)
                 return path
             path.unlink(missing_ok=True)
             return None
@@ -99,11 +99,19 @@ class BucketStore(FolderStore):
                 return None
             _check(Path(part), name)
             Path(part).chmod(0o644)
+            _touch(Path(part))
             os.replace(part, path)
         finally:
             Path(part).unlink(missing_ok=True)
         self._trim(name)
         return path
+
+    def _may_have(self, name: str) -> bool:
+        """Whether the bucket has a file, or does not answer: what was fetched is shown then."""
+        try:
+            return self._bucket.has(name)
+        except UnavailableError:
+            return True
 
     def _trim(self, kept: str) -> None:
         found = sorted(self._sizes(kept))
@@ -118,7 +126,12 @@ class BucketStore(FolderStore):
         for entry in os.scandir(self._cache):
             if entry.name != kept and NAME.fullmatch(entry.name):
                 told = entry.stat()
-                yield told.st_mtime, told.st_size, Path(entry.path)
+                yield told.st_atime, told.st_size, Path(entry.path)
+
+
+def _touch(path: Path) -> None:
+    """Note that a file was used just now; the time of its content stays."""
+    os.utime(path, (time.time(), WRITTEN_S))
 
 
 def _check(path: Path, name: str) -> None:

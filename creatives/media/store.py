@@ -29,6 +29,10 @@ TYPES: Final = {
 # Uploads stop before the disk that also holds the money's log is full.
 MIN_FREE_BYTES: Final = 512 * 1024 * 1024
 
+# The time of every file: a name has one content, so it has one ETag, whichever machine serves it (aiohttp makes ETags
+# of time and size). A player puts together only ranges of the same ETag.
+WRITTEN_S: Final = 1_000_000_000
+
 _PARTS: Final = ".part-"
 
 
@@ -87,6 +91,13 @@ class FolderStore:
             return []
         return [entry.name for entry in os.scandir(self._folder) if NAME.fullmatch(entry.name)]
 
+    def uploaded_ns(self, name: str) -> int:
+        """When a file came into this machine's folder, anew with each upload of it; 0 where it is not there."""
+        try:
+            return (self._folder / name).stat().st_ctime_ns
+        except FileNotFoundError:
+            return 0
+
     def remove(self, name: str) -> None:
         """Remove a file; one that is gone already is no error."""
         (self._folder / name).unlink(missing_ok=True)
@@ -111,5 +122,6 @@ class FolderStore:
 
     def _name(self, part: Path, name: str) -> None:
         part.chmod(0o644)
+        os.utime(part, (WRITTEN_S, WRITTEN_S))
         os.replace(part, self._folder / name)
         flush_folder(self._folder)

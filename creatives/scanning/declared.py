@@ -5,6 +5,7 @@ pops up without being declared, what an https page cannot load, a landing page o
 advertised.
 """
 
+import contextlib
 import html
 import re
 from collections.abc import Iterator
@@ -38,11 +39,11 @@ class _Sign(NamedTuple):
 
 _SIGNS: Final = (
     _Sign(
-        "undeclared_video", re.compile(r"<video[\s>/]", re.IGNORECASE), VIDEO,
+        "undeclared_video", re.compile(r"<video[\s>/]|createElement\(\s*[\"']video", re.IGNORECASE), VIDEO,
         "the markup has a video that the attributes do not declare",
     ),
     _Sign(
-        "undeclared_audio", re.compile(r"<audio[\s>/]|new\s+Audio\s*\(", re.IGNORECASE),
+        "undeclared_audio", re.compile(r"<audio[\s>/]|new\s+Audio\s*\(|createElement\(\s*[\"']audio", re.IGNORECASE),
         AUDIO, "the markup has a sound that the attributes do not declare",
     ),
     _Sign(
@@ -87,12 +88,18 @@ def _texts(creative: Creative) -> Iterator[tuple[str, str]]:
                 yield f"/native/{name}/url", picture_or_none.url
     spot = spot_of(creative)
     if spot is not None:
+        own = f"/{creative.format.value}"
         for number, file in enumerate(spot.media):
-            yield f"/{creative.format.value}/media/{number}/url", file.url
+            yield f"{own}/media/{number}/url", file.url
+        for number, beside in enumerate(spot.companions):
+            yield f"{own}/companions/{number}", f"{beside.image_url} {beside.frame_url} {beside.html}"
+        for number, script in enumerate(spot.verifications):
+            yield f"{own}/verifications/{number}", f"{script.url} {script.not_executed_url}"
 
 
 def _undeclared(creative: Creative) -> Iterator[Fault]:
-    markup = html.unescape(creative.html)
+    spot = spot_of(creative)
+    markup = html.unescape(" ".join((creative.html, *(each.html for each in (spot.companions if spot else ())))))
     for sign in _SIGNS:
         if sign.pattern.search(markup) and sign.attributes.isdisjoint(creative.attributes):
             numbers = " or ".join(map(str, sorted(sign.attributes)))
@@ -123,6 +130,8 @@ def is_same_site(host: str, domain: str) -> bool:
 
 
 def _registered(host: str) -> str:
+    with contextlib.suppress(UnicodeError):  # `żółw.pl` and `xn--w-uga1v8h.pl` are one name
+        host = host.encode("idna").decode()
     labels = host.lower().rstrip(".").split(".")
     size = 3 if len(labels) > 2 and labels[-2] in _SECOND_LEVEL and len(labels[-1]) == 2 else 2
     return ".".join(labels[-size:])

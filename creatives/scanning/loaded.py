@@ -1,6 +1,8 @@
 """A creative's files and landing page as they load: weight, redirects, types, where the click ends."""
 
 import asyncio
+import html
+import re
 from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urljoin
@@ -24,6 +26,12 @@ _FOLLOWED: Final = 10
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
 _MANY: Final = 4  # files that are loaded at once
+# What markup names and a browser loads by itself; other tags' `href` are links. More files than these are no banner.
+_NAMED: Final = re.compile(
+    r"""(?:\s(?:src|poster)\s*=\s*["']?\s*|\burl\(\s*["']?\s*|<link\s[^>]*?href\s*=\s*["']?\s*)((?:https?:)?//[^\s"'<>)]+)""",
+    re.IGNORECASE,
+)
+_MOST_FILES: Final = 50
 
 
 class LoadedFile(msgspec.Struct):
@@ -124,12 +132,21 @@ def _files(creative: Creative) -> Iterator[tuple[str, str, int]]:
         yield "/frame_url", _plain(creative.frame_url, creative), MAX_BANNER_BYTES
     if creative.image_url:
         yield "/image_url", creative.image_url, MAX_BANNER_BYTES
+    named = dict.fromkeys(_NAMED.findall(html.unescape(creative.html)))
+    for url in list(named)[:_MOST_FILES]:
+        yield "/html", _plain(urljoin("https://", url), creative), MAX_BANNER_BYTES
     native = creative.native
     for number, picture in enumerate(native.images if native is not None else ()):
         yield f"/native/images/{number}/url", picture.url, MAX_BANNER_BYTES
+    for name in ("icon", "logo"):
+        if (small := getattr(native, name, None)) is not None:
+            yield f"/native/{name}/url", small.url, MAX_BANNER_BYTES
     spot = spot_of(creative)
     for number, file in enumerate(spot.media if spot is not None else ()):
         yield f"/{creative.format.value}/media/{number}/url", file.url, MAX_SPOT_BYTES
+    for number, beside in enumerate(spot.companions if spot is not None else ()):
+        if shown := beside.image_url or beside.frame_url:
+            yield f"/{creative.format.value}/companions/{number}", _plain(shown, creative), MAX_BANNER_BYTES
 
 
 def _plain(url: str, creative: Creative) -> str:

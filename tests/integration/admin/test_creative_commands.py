@@ -65,6 +65,10 @@ def test_what_does_not_fit_is_said() -> None:
     assert size_of("300x250") == (300, 250)
     with pytest.raises(InputError, match="no size"):
         size_of("300")
+    assert size_of("4096X1") == (4096, 1)
+    for text in ("0x0", "300x0", "4097x1", "99999x99999", "9" * 5_000 + "x1", "-1x5", "٣x٤", "300x250 ", ""):
+        with pytest.raises(InputError, match="no size of an ad"):
+            size_of(text)
 
 
 def test_a_scan_with_findings_fails(data: Path) -> None:

@@ -128,6 +128,22 @@ async def test_players_may_ask_for_a_part(
             assert response.headers["Content-Range"].startswith("bytes ")
 
 
+async def test_no_cache_keeps_the_refusal_of_a_part(store: FolderStore, http: Http) -> None:
+    media = await store.keep(parts(mp4()))
+    for headers, status in (({"Range": "bytes=99999-"}, 416), ({"If-Match": '"other"'}, 412)):
+        async with http.get(f"/m/{media.name}", headers=headers) as response:
+            assert (response.status, response.headers["Cache-Control"]) == (status, "no-store")
+            assert response.headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize("asked", ["bytes=0-0,5-6", "seconds=0-3", "bytes=5-2", "bytes=", "x"])
+async def test_a_range_that_is_not_understood_is_passed_over(store: FolderStore, http: Http, asked: str) -> None:
+    media = await store.keep(parts(mp4()))
+    for _ in range(2):  # over the same connection
+        async with http.get(f"/m/{media.name}", headers={"Range": asked}) as response:
+            assert (response.status, await response.read()) == (200, mp4())
+
+
 @pytest.mark.parametrize(
     "name",
     ["x", "..%2f..%2fetc%2fpasswd", "a" * 64, "a" * 64 + ".html", "a" * 64 + ".png", ".part-abc", "A" * 64 + ".png"],
@@ -163,6 +179,22 @@ async def test_media_go_a_day_after_the_last_creative_that_shows_them(
     clock.advance(KEPT_UNUSED_S)
     assert await keeper.sweep() == 1
     assert store.names() == []
+
+
+async def test_media_that_are_uploaded_again_are_kept_for_another_day(store: FolderStore, clock: ManualClock) -> None:
+    async def nothing() -> list[str]:
+        return []
+
+    keeper = MediaKeeper(store, nothing, clock)
+    media = await store.keep(parts(picture()))
+    await keeper.sweep()
+    clock.advance(KEPT_UNUSED_S - 1)
+    await store.keep(parts(picture()))
+    clock.advance(1)
+    assert await keeper.sweep() == 0
+    assert store.find(media.name) is not None, "the creative that shows it is about to be made"
+    clock.advance(KEPT_UNUSED_S)
+    assert await keeper.sweep() == 1
 
 
 def test_names_are_found_wherever_a_creative_has_them() -> None:

@@ -1,10 +1,12 @@
 """Creatives before an exchange that reviews them: sent, asked for, decided, and what bidders then know."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from admin.reviews.client import session
@@ -42,7 +44,7 @@ class Review:
         """Rounds of the loop, as time goes on."""
         async with session() as calls:
             for _ in range(count):
-                await self.loop.step(calls)
+                await self.loop.step(calls, patience_s=60)
                 self.clock.advance(pause_s)
 
     async def states(self) -> list[str]:
@@ -151,6 +153,46 @@ async def test_a_service_that_is_away_or_strange_decides_nothing(review: Review,
         assert problem in shown["problem"]
         assert shown["attempts"] >= 1
     assert await review.refused(valkey) == {shop.creative["id"]: {review.exchange}}
+
+
+async def test_an_audit_of_the_future_hides_no_later_decision(
+    review: Review, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = review.service._shown
+
+    def ahead(known: Any) -> dict[str, Any]:  # noqa: ANN401 - the service's own
+        shown = plain(known)
+        return shown | {"audit": shown["audit"] | {"lastmod": shown["audit"]["lastmod"] + 10**12}}
+
+    monkeypatch.setattr(review.service, "_shown", ahead)
+    await review.rounds(7)
+    assert await review.states() == ["approved"]
+
+
+async def test_a_service_that_hangs_holds_up_no_other_exchange(review: Review, shop: Shop) -> None:
+    asked, over = asyncio.Event(), asyncio.Event()
+
+    async def hang(_request: web.Request) -> web.Response:
+        asked.set()
+        await over.wait()
+        return web.Response(status=503)
+
+    app = web.Application()
+    app.add_routes([web.route("*", "/ads", hang)])
+    server = TestServer(app)
+    await server.start_server()
+    silent = {"key": "silent", "review": "after", "review_url": str(server.make_url("/"))}
+    number = (await review.owner.made("/v1/exchanges", silent))["id"]
+    async with session() as calls:
+        while await review.states() != ["approved"]:
+            await review.loop.step(calls, patience_s=0.1)
+            review.clock.advance(3)
+        assert asked.is_set()
+        (other,) = (await review.owner.get(f"/v1/approvals?exchange_id={number}")).body["items"]
+        assert (other["state"], other["submitted"], other["problem"]) == ("pending", None, "")
+        await review.loop.close()
+    over.set()
+    await server.close()
 
 
 async def test_an_exchange_without_an_interface_is_decided_by_hand(api: Api, shop: Shop, valkey: str) -> None:

@@ -108,7 +108,10 @@ async def test_another_machine_has_it_too_and_keeps_it_when_the_bucket_is_away(t
         found = await asyncio.gather(*(asyncio.to_thread(other.find, media.name) for _ in range(8)))
         assert {each.read_bytes() for each in found if each is not None} == {DATA}
         assert len(found) == 8
-    assert other.find(media.name) == found[0]
+    assert other.find(media.name) == found[0] is not None
+    long_ago = time.time() - TRUSTED_S - 1
+    os.utime(found[0], (long_ago, long_ago))
+    assert other.find(media.name) == found[0], "it is not asked for in a day's time either"
     with pytest.raises(UnavailableError, match="does not answer"):
         other.find("0" * 64 + ".mp4")
     with pytest.raises(UnavailableError, match="does not answer"):
@@ -119,6 +122,18 @@ async def test_another_machine_has_it_too_and_keeps_it_when_the_bucket_is_away(t
     async with TestClient(TestServer(app)) as client:
         assert (await client.get(f"/m/{media.name}")).status == 200
         assert (await client.get("/m/" + "0" * 64 + ".mp4")).status == 503
+
+
+async def test_a_file_has_the_same_etag_wherever_and_whenever_it_is_served(endpoint: str, tmp_path: Path) -> None:
+    one, two = machine(endpoint, tmp_path / "one"), machine(endpoint, tmp_path / "two")
+    media = await keep(one, DATA)
+    tags = set()
+    for store in (one, two, two):
+        app = web.Application()
+        app.add_routes(media_routes(store))
+        async with TestClient(TestServer(app)) as client:
+            tags.add((await client.get(f"/m/{media.name}")).headers["ETag"])
+    assert len(tags) == 1
 
 
 async def test_what_was_taken_away_elsewhere_is_served_for_a_day(endpoint: str, tmp_path: Path) -> None:

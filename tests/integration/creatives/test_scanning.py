@@ -1,14 +1,16 @@
 """Creatives against a server that serves them well, heavily, in circles, as something else, or not at all."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from core.spot import MediaFile, Spot
+from core.model import NativeAssets, Picture
+from core.spot import Companion, MediaFile, Spot
 from creatives.scanning.loaded import MAX_BANNER_BYTES, CreativeScanner, ScanReport
-from tests.kit.catalogues import creative
+from tests.kit.catalogues import creative, native_creative
 from tests.kit.media import picture
 from tests.kit.spots import video_creative
 
@@ -79,6 +81,28 @@ async def test_each_fault_of_a_file_is_found(site: str, image: str, expected: li
     assert codes(await scanned(site, image)) == expected
 
 
+async def test_what_the_markup_names_is_loaded_and_weighed(site: str) -> None:
+    async def found(markup: str) -> tuple[list[tuple[str, str]], list[str]]:
+        ad = creative(
+            7, 1, html=f'<a href="${{CLICK_URL}}">x</a>{markup}', landing_url=f"{site}/landing",
+            advertiser_domain="127.0.0.1", privacy_url=f"{site}/landing",
+        )  # fmt: skip
+        report = await CreativeScanner(TRACK, allow_private=True).scan(ad, "")
+        return codes(report), [file.url for file in report.files if file.pointer == "/html"]
+
+    fine = f"{site}/fine.png"
+    assert await found(f'<img src="{fine}?w=${{WIDTH}}">') == ([], [f"{fine}?w=300"])
+    assert await found(f"<img src={fine}><div style=\"background:url('{fine}')\"></div>") == ([], [fine])
+    assert await found(f'<img\nsrc="{site}/heavy.png"><a href="{site}/gone">x</a>') == (
+        [("", "weight")],
+        [f"{site}/heavy.png"],
+    )
+    assert (await found(f"<video poster='{site}/gone.png' src='{site}/hop/4'>"))[0] == [
+        ("/attributes", "undeclared_video"), ("/html", "broken"), ("/html", "redirects"),
+    ]  # fmt: skip
+    assert (await found('<script src="//gone.invalid/x.js"></script>'))[1] == ["https://gone.invalid/x.js"]
+
+
 async def test_the_page_behind_the_sign_is_there(site: str) -> None:
     assert codes(await scanned(site, "fine.png", privacy="")) == [("/privacy_url", "no_privacy_page")]
     assert codes(await scanned(site, "fine.png", privacy="gone")) == [("/privacy_url", "broken")]
@@ -110,6 +134,21 @@ async def test_files_of_a_spot_are_what_is_declared(site: str) -> None:
     assert codes(await CreativeScanner(TRACK, allow_private=True).scan(ad, "")) == [
         ("/video/media/0/url", "other_type")
     ]
+
+
+async def test_small_pictures_and_what_stands_beside_a_player_are_loaded_too(site: str) -> None:
+    pages: dict[str, Any] = {
+        "landing_url": f"{site}/landing",
+        "advertiser_domain": "127.0.0.1",
+        "privacy_url": f"{site}/landing",
+    }
+    media = (MediaFile(url=f"{site}/a.mp4", mime="video/mp4", width=640, height=360),)
+    beside = (Companion(width=300, height=250, image_url=f"{site}/gone.png"),)
+    video = video_creative(spot=Spot(duration_ms=1_000, media=media, companions=beside), **pages)
+    assets = NativeAssets(titles=("Heels",), icon=Picture(f"{site}/gone.png", 80, 80))
+    native = native_creative(8, 1, native=assets, **pages)
+    for ad, pointer in ((video, "/video/companions/0"), (native, "/native/icon/url")):
+        assert codes(await CreativeScanner(TRACK, allow_private=True).scan(ad, "")) == [(pointer, "broken")]
 
 
 async def test_nothing_inside_our_network_is_called(site: str) -> None:

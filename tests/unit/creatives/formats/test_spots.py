@@ -113,6 +113,9 @@ def test_what_changes_the_markup_is_the_variant() -> None:
         msgspec.structs.replace(
             SOUND, companions=(Companion(width=300, height=250, html='<img src="http:\\/\\/cdn.example/a.png">'),)
         ),
+        msgspec.structs.replace(
+            SOUND, companions=(Companion(width=300, height=250, html='<img src="http&colon;//cdn.example/a.png">'),)
+        ),
         msgspec.structs.replace(SOUND, verifications=(Verification(vendor="a", url="http://meter.example/a.js"),)),
     ],
 )

@@ -51,6 +51,11 @@ BAD: dict[str, tuple[bytes, str, str]] = {
     "half a PNG": (picture()[:-30], "damaged", "the PNG picture is damaged: "),
     "a PNG with a wrong byte": (picture()[:60] + b"\xff\xff" + picture()[62:], "damaged", "the PNG picture is damaged"),
     "half a JPEG": (picture("JPEG", (640, 360))[:-200], "damaged", "the JPEG picture is damaged: image file is trunc"),
+    "an animation that ends within the head of a frame": (
+        picture("GIF", frames=3)[:-460],
+        "damaged",
+        "the GIF picture is damaged: ",
+    ),
     "a bomb of pixels": (large_png(30_000, 30_000), "too_many_pixels", "30000x30000 pixels are too many"),
     "a picture with too long a side": (picture(size=(5_000, 10)), "too_many_pixels", "5000x10 pixels are too many"),
     "an animation without end": (
@@ -79,6 +84,7 @@ BAD: dict[str, tuple[bytes, str, str]] = {
         "unsupported",
         "this is an AVIF or HEIC picture, which browsers or players",
     ),
+    "a film of QuickTime": (mp4(b"qt  "), "unsupported", "this is a QuickTime film, which browsers or players do not"),
     "an AVIF with frames": (
         mp4(b"avis"),
         "unsupported",

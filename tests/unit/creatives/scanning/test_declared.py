@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from core.model import Creative, Picture
+from core.spot import Companion, Verification
 from creatives.scanning.declared import findings, is_same_site
 from tests.kit.catalogues import NATIVE, creative, native_creative
 from tests.kit.spots import FILES, VIDEO, video_creative
@@ -27,6 +28,7 @@ def test_what_says_what_it_is_has_no_findings() -> None:
     [
         ("<video autoplay src=x>", 6, "undeclared_video"),
         ("<VIDEO src=x controls>", 7, "undeclared_video"),
+        ("<script>document.createElement( 'video')</script>", 6, "undeclared_video"),
         ("<script>new Audio('x').play()</script>", 1, "undeclared_audio"),
         ("<script>mraid.expand('x')</script>", 4, "undeclared_expansion"),
         ("<script>alert(1)</script>", 8, "undeclared_pop_up"),
@@ -66,6 +68,19 @@ def test_so_is_one_among_assets_and_files() -> None:
     )  # pages may load this machine's
 
 
+def test_so_is_what_stands_beside_a_player_and_what_measures() -> None:
+    beside = (
+        Companion(width=300, height=250, image_url="http://cdn.example/a.png"),
+        Companion(width=300, height=250, html='<video src="http://cdn.example/a.mp4"></video>'),
+    )
+    scripts = (Verification(vendor="a.example-omid", url="http://cdn.example/a.js"),)
+    spot = msgspec.structs.replace(VIDEO, companions=beside, verifications=scripts)
+    assert codes(video_creative(spot=spot)) == [
+        ("/video/companions/0", "insecure"), ("/video/companions/1", "insecure"),
+        ("/video/verifications/0", "insecure"), ("/attributes", "undeclared_video"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("host", "domain", "same"),
     [
@@ -74,6 +89,9 @@ def test_so_is_one_among_assets_and_files() -> None:
         ("shop.com.pl", "m.shop.com.pl", True),
         ("shop.com.pl", "other.com.pl", False),
         ("evil-shop1.example", "shop1.example", False),
+        ("żółw.pl", "xn--w-uga1v8h.pl", True),
+        ("XN--W-UGA1V8H.pl", "www.żółw.pl", True),
+        ("żółw.pl", "zolw.pl", False),
     ],
 )
 def test_a_site_is_what_is_registered(host: str, domain: str, same: bool) -> None:
