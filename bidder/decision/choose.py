@@ -172,12 +172,7 @@ def _next(counts: dict[int, int], number: int) -> int:
 
 
 def _take_first(
-    found: Evaluation,
-    snapshot: Snapshot,
-    ranked: Iterable[int],
-    taken: Marks,
-    now_ms: int,
-    caps: BatchCaps | None,
+    found: Evaluation, snapshot: Snapshot, ranked: Iterable[int], taken: Marks, now_ms: int, caps: BatchCaps | None
 ) -> Chosen | None:
     """A bid with the first of the `ranked` pairs that can be used; None where none can."""
     for pair in ranked:
@@ -338,9 +333,8 @@ def _fill_pod(
     ]  # fmt: skip
     chosen: dict[int, Chosen] = {}
     left = (slot.auction.speaker.max_bids or MAX_POD_BIDS) - sent.get(slot.number, 0)
-    while True:
-        spots = [each for each in spots if taken.isdisjoint((*mark, key) for key in each.candidate.keys)]
-        best = fill([each.candidate for each in spots], [room.room for room in rooms], left)
+    spots = _apart(spots, mark, taken)
+    while best := fill([each.candidate for each in spots], [room.room for room in rooms], left):
         for at in best:
             spot = spots[at]
             room = rooms[spot.candidate.room]
@@ -360,9 +354,15 @@ def _fill_pod(
         else:
             break
         spots.pop(at)  # this one cannot be sent; the rest of the pod is searched anew
+        spots = _apart(spots, mark, taken)
     if chosen and slot.auction.speaker.max_bids:
         sent[slot.number] = sent.get(slot.number, 0) + len(chosen)
     return chosen
+
+
+def _apart(spots: Iterable[PodSpot], mark: tuple[int, str, int], taken: Marks) -> list[PodSpot]:
+    """The spots that may stand in a pod beside what was chosen for it."""
+    return [spot for spot in spots if taken.isdisjoint((*mark, key) for key in spot.candidate.keys)]
 
 
 def _take(
