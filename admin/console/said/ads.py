@@ -14,6 +14,8 @@ SAYINGS: Final = (
     N_("'{word}' is reserved"),
     N_("the landing page is not a web address"),
     N_("start it with https://"),
+    N_("it has no visible character"),
+    N_("remove it, or write something"),
     N_("nearly all publishers need a title"),
     N_("nearly all publishers need a picture"),
     N_("a native ad has assets"),

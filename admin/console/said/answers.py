@@ -98,6 +98,7 @@ SAYINGS: Final = (
     N_("{place}: offers no size above zero: no exact one, no range and no ratio"),
     N_("{place}: cannot be read: {fault}"),
     N_("{place}: needs an asset of a kind that no ad has"),
+    N_("{place}: needs more than {count} assets"),
     N_("{place}: wants nothing that an ad has"),
     N_("{place}: is below minduration: no length fits"),
     N_("{place}: are above poddur: no length fits"),
