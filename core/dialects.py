@@ -189,9 +189,7 @@ DIALECTS: dict[str, Dialect] = {
             price_in_markup=True,
             needed=("adm", "adomain"),
             one_value_lists=("adomain",),
-            native_root=True,
             sources={
-                "native_root": _INDEX_FIELDS,
                 "currencies": _INDEX_MACRO,
                 "billing_event": _INDEX_MACRO,
                 "price_in_markup": _INDEX_MACRO,

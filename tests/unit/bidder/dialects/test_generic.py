@@ -78,12 +78,6 @@ def test_native_markup_is_written_as_the_exchange_takes_it(dialect: dict[str, bo
     assert speaker.members(ad, "shop1.example", 9, "https://track.example")["adm"] == markup
 
 
-def test_index_takes_native_markup_in_an_outer_member() -> None:
-    ad = NativeAd(native_creative(1, 1), '{"ver":"1.2"}', secure=True)
-    speaker = Speaker(Exchange(id=1, key="demo", dialect="index"))
-    assert speaker.members(ad, "shop1.example", 9, "https://track.example")["adm"] == '{"native":{"ver":"1.2"}}'
-
-
 def test_markup_that_the_request_has_wrapped_is_not_wrapped_again() -> None:
     speaker = Speaker(EXCHANGE)
     speaker.dialect = msgspec.structs.replace(speaker.dialect, native_root=True)
