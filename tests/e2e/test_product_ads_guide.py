@@ -5,6 +5,8 @@ import http.server
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from creatives.templates.library import OWN
 from tests.kit.guides import GROSZ, blocks, make_key
 from tests.kit.processes import RunningGrosz, clean_environment
+from tests.kit.waiting import wait_until
 
 SHOP = "https://szpilka.example"
 FEED = "id,title,link,image_link,price,availability,product_type" + "".join(
@@ -35,6 +38,16 @@ def feed_address(tmp_path: Path) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}/feed.csv"
         server.shutdown()
+
+
+def knows_the_exchange(bid_url: str) -> bool:
+    """Whether the bidder has installed the exchange: of an unknown one it answers 404, whatever is sent."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(f"{bid_url}/openrtb2/demo", b"{}")):
+            return True
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code != 404
 
 
 @pytest.mark.needs_package("curl")
@@ -61,6 +74,8 @@ def test_the_guide_leads_from_a_feed_to_a_banner_that_is_bid_with(tmp_path: Path
         assert "srcdoc" in (tmp_path / "grid.html").read_text()
         run(make)
         run(leave)
+        # Who follows the guide by hand takes longer than a bidder needs to hear of the new exchange.
+        wait_until(lambda: knows_the_exchange(running.urls["bid"]))
         assert int(run(show)) >= 1
         assert "320,00" in (tmp_path / "ad.html").read_text()
         run(native)
