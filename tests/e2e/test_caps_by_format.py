@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core.ids import new_user_id
-from tests.e2e.test_cart_retargeting import SHOP, catalogue, post
+from tests.e2e.test_cart_retargeting import SHOP, catalogue, post, running_with
 from tests.kit.openrtb import native_imp
 from tests.kit.processes import RunningGrosz, grosz
 
@@ -44,11 +44,7 @@ def with_a_native_ad() -> dict[str, Any]:
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[RunningGrosz]:
-    file = tmp_path / "catalogue.json"
-    file.write_text(json.dumps(with_a_native_ad()))
-    imported = grosz("catalogue", "import", str(file), "--data", str(tmp_path / "data"))
-    assert imported.returncode == 0, imported.stderr
-    with RunningGrosz(tmp_path / "data", "--workers", "1") as up:
+    with running_with(with_a_native_ad(), tmp_path) as up:
         yield up
 
 

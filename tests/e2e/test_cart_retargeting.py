@@ -1,5 +1,6 @@
 """An abandoned cart raises its shop's bid for the same cookie, and a purchase ends it: over HTTP and a real server."""
 
+import contextlib
 import json
 import time
 import urllib.error
@@ -52,13 +53,20 @@ def catalogue() -> dict[str, Any]:
     }
 
 
+@contextlib.contextmanager
+def running_with(published: dict[str, Any], folder: Path) -> Iterator[RunningGrosz]:
+    """A server of a catalogue file; its data lies in `data` of the folder."""
+    file = folder / "catalogue.json"
+    file.write_text(json.dumps(published))
+    imported = grosz("catalogue", "import", str(file), "--data", str(folder / "data"))
+    assert imported.returncode == 0, imported.stderr
+    with RunningGrosz(folder / "data", "--workers", "1") as up:
+        yield up
+
+
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[RunningGrosz]:
-    file = tmp_path / "catalogue.json"
-    file.write_text(json.dumps(catalogue()))
-    imported = grosz("catalogue", "import", str(file), "--data", str(tmp_path / "data"))
-    assert imported.returncode == 0, imported.stderr
-    with RunningGrosz(tmp_path / "data", "--workers", "1") as up:
+    with running_with(catalogue(), tmp_path) as up:
         yield up
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_cart_retargeting import SHOP, Visitor, catalogue
+from tests.e2e.test_cart_retargeting import SHOP, Visitor, catalogue, running_with
 from tests.kit.feeds import csv_feed, google, item
 from tests.kit.processes import RunningGrosz, grosz
 
@@ -54,10 +54,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FedShop]:
     published["segments"] += [
         {"id": number, "advertiser_id": SHOP, "name": rule, "rule": rule} for number, rule in SEGMENTS.items()
     ]
-    (folder / "catalogue.json").write_text(json.dumps(published))
-    imported = grosz("catalogue", "import", str(folder / "catalogue.json"), "--data", str(folder / "data"))
-    assert imported.returncode == 0, imported.stderr
-    with RunningGrosz(folder / "data", "--workers", "1") as running:
+    with running_with(published, folder) as running:
         made = FedShop(running, folder / "data")
         made.ask("feed", "create", "--set", f"advertiser_id={SHOP}", "--set", "name=all")
         made.load(csv_feed(500))
